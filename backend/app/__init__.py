@@ -1,0 +1,1 @@
+"""Paceline: pipelines of coding agents with people at the decisions."""

@@ -1,0 +1,1 @@
+"""Pure types of the domain and of the wire: no database, no web framework, no client."""

@@ -1,0 +1,1 @@
+"""Use cases. Each is one transaction; the outside world comes in through ports."""
