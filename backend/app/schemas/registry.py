@@ -1,0 +1,214 @@
+"""The registry: agents and templates as the YAML files hold them, and as the API shows them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+
+from app.errors import FieldError, UnknownAgent, UnknownTemplate
+from app.schemas.text import FilledText, StorableText
+
+MAX_STEPS = 50
+MAX_ENTRIES = 500
+MAX_REMINDER_HOURS = 24 * 366
+
+# A letter first: the command line tells `-m 2=MODEL` (a step) from `-m developer=MODEL` (an agent) by it.
+# No slash and no `=`: names stand in addresses and before that equals sign.
+Name = Annotated[
+    StorableText, StringConstraints(max_length=100, pattern=r"^[^\W\d_](?:[\w .-]*[\w.-])?$", strip_whitespace=True)
+]
+ModelName = Annotated[FilledText, StringConstraints(max_length=255, strip_whitespace=True)]
+# OpenCode's own names; agents in subfolders have a slash.
+OpencodeAgentName = Annotated[FilledText, StringConstraints(max_length=200, strip_whitespace=True)]
+Description = Annotated[StorableText, StringConstraints(max_length=4_000)]
+Instructions = Annotated[StorableText, StringConstraints(max_length=32_000)]
+
+
+class _RegistryBase(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class AgentProfile(_RegistryBase):
+    """A role: which agent of OpenCode plays it, on which model unless a step says otherwise."""
+
+    name: Name
+    description: Description
+    opencode_agent: OpencodeAgentName
+    default_model: ModelName | None = None
+    """`provider/model`, or a bare name that is looked up when a run is created."""
+    system_prompt_additions: Instructions = ""
+    """Part of the prompt of each of its steps."""
+
+
+class AgentStep(_RegistryBase):
+    """A step that an agent does."""
+
+    type: Literal["agent"] = "agent"
+    agent: Name
+    description: Instructions = ""
+    model: ModelName | None = None
+    """Wins over the agent's `default_model`."""
+
+
+class ApprovalStep(_RegistryBase):
+    """A gate: the run waits until a person decides."""
+
+    type: Literal["approval"] = "approval"
+    description: Instructions = ""
+    """The question that the person is asked."""
+    remind_after_hours: Annotated[float, Field(gt=0, le=MAX_REMINDER_HOURS, allow_inf_nan=False, strict=True)] | None = (
+        None
+    )
+
+
+def _with_type(step: object) -> object:
+    """A step without `type` is an agent step."""
+    return {"type": "agent", **step} if isinstance(step, dict) and "type" not in step else step
+
+
+StepDefinition = Annotated[
+    Annotated[AgentStep | ApprovalStep, Field(discriminator="type")],
+    BeforeValidator(_with_type),
+]
+
+
+class PipelineTemplate(_RegistryBase):
+    """The steps of a kind of run, in their order."""
+
+    name: Name
+    description: Description
+    steps: Annotated[list[StepDefinition], Field(min_length=1, max_length=MAX_STEPS)]
+
+
+class AgentsFile(_RegistryBase):
+    """What `agents.yaml` holds."""
+
+    agents: Annotated[list[AgentProfile], Field(max_length=MAX_ENTRIES)]
+
+
+class PipelinesFile(_RegistryBase):
+    """What `pipelines.yaml` holds."""
+
+    pipelines: Annotated[list[PipelineTemplate], Field(max_length=MAX_ENTRIES)]
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    """A place, as keys and indexes from the top, that does not fit to the rest of the registry."""
+
+    path: tuple[str | int, ...]
+    message: str
+
+
+def contradictions(agents: Sequence[AgentProfile], pipelines: Sequence[PipelineTemplate]) -> Iterator[Contradiction]:
+    """Duplicate names, and steps that name an agent which does not exist; all of them, in file order."""
+    yield from _duplicates("agents", [agent.name for agent in agents])
+    yield from _duplicates("pipelines", [template.name for template in pipelines])
+    names = [agent.name for agent in agents]
+    for at, template in enumerate(pipelines):
+        for index, step in enumerate(template.steps):
+            if isinstance(step, AgentStep) and step.agent not in names:
+                message = f"there is no agent {step.agent!r}{did_you_mean(step.agent, names)}"
+                yield Contradiction(("pipelines", at, "steps", index, "agent"), message)
+
+
+def _duplicates(key: str, names: Sequence[str]) -> Iterator[Contradiction]:
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            first = names.index(name) + 1
+            yield Contradiction((key, index, "name"), f"the name {name!r} is taken by entry {first}")
+
+
+def nearest(name: str, known: Sequence[str], count: int = 3) -> tuple[str, ...]:
+    """The names that were probably meant, best first; case does not matter."""
+    by_folded = {candidate.casefold(): candidate for candidate in known}
+    return tuple(by_folded[hit] for hit in get_close_matches(name.casefold(), list(by_folded), n=count, cutoff=0.5))
+
+
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """The end of a sentence about an unknown name; empty when nothing is near."""
+    found = nearest(name, known)
+    return f"; did you mean {' or '.join(found)}?" if found else ""
+
+
+class RegistryConfig(_RegistryBase):
+    """All agents and templates; names are unique and every agent step names an agent."""
+
+    agents: list[AgentProfile] = []
+    pipelines: list[PipelineTemplate] = []
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        found = [entry.message for entry in contradictions(self.agents, self.pipelines)]
+        if found:
+            raise ValueError("; ".join(found))
+        return self
+
+    def find_agent(self, name: str) -> AgentProfile | None:
+        """The agent of exactly this name, if there is one."""
+        return next((agent for agent in self.agents if agent.name == name), None)
+
+    def find_template(self, name: str) -> PipelineTemplate | None:
+        """The template of exactly this name, if there is one."""
+        return next((template for template in self.pipelines if template.name == name), None)
+
+    def get_agent(self, name: str, pointer: str = "/agent") -> AgentProfile:
+        """The agent; UnknownAgent with the nearest names, pointing at `pointer` of the request."""
+        found = self.find_agent(name)
+        if found is None:
+            names = [agent.name for agent in self.agents]
+            detail = f"There is no agent {name!r}{did_you_mean(name, names) or '.'}"
+            raise UnknownAgent(detail, (FieldError(pointer, detail, nearest(name, names)),))
+        return found
+
+    def get_template(self, name: str, pointer: str = "/template") -> PipelineTemplate:
+        """The template; UnknownTemplate with the nearest names, pointing at `pointer` of the request."""
+        found = self.find_template(name)
+        if found is None:
+            names = [template.name for template in self.pipelines]
+            detail = f"There is no template {name!r}{did_you_mean(name, names) or '.'}"
+            raise UnknownTemplate(detail, (FieldError(pointer, detail, nearest(name, names)),))
+        return found
+
+
+class _ResponseBase(BaseModel):
+    model_config = ConfigDict(extra="forbid", from_attributes=True, json_schema_serialization_defaults_required=True)
+
+
+class AgentProfileResponse(_ResponseBase):
+    """An agent in lists."""
+
+    name: str
+    description: str
+    opencode_agent: str
+    default_model: str | None = None
+
+
+class AgentProfileDetail(AgentProfileResponse):
+    """A single agent, with every field that its entry in the file has."""
+
+    system_prompt_additions: str = ""
+
+
+class TemplateResponse(_ResponseBase):
+    """A template, with every field that its entry in the file has."""
+
+    name: str
+    description: str
+    steps: list[StepDefinition]
+
+
+class AgentPage(_ResponseBase):
+    """All agents, in the order of the file."""
+
+    items: list[AgentProfileResponse]
+    next_cursor: str | None = None
+
+
+class TemplatePage(_ResponseBase):
+    """All templates, in the order of the file."""
+
+    items: list[TemplateResponse]
+    next_cursor: str | None = None
