@@ -25,6 +25,8 @@ OpencodeAgentName = Annotated[FilledText, StringConstraints(max_length=200, stri
 Description = Annotated[StorableText, StringConstraints(max_length=4_000)]
 Instructions = Annotated[StorableText, StringConstraints(max_length=32_000)]
 
+Hours = Annotated[float, Field(gt=0, le=MAX_REMINDER_HOURS, allow_inf_nan=False, strict=True)]
+
 
 class _RegistryBase(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -58,9 +60,7 @@ class ApprovalStep(_RegistryBase):
     type: Literal["approval"] = "approval"
     description: Instructions = ""
     """The question that the person is asked."""
-    remind_after_hours: Annotated[float, Field(gt=0, le=MAX_REMINDER_HOURS, allow_inf_nan=False, strict=True)] | None = (
-        None
-    )
+    remind_after_hours: Hours | None = None
 
 
 def _with_type(step: object) -> object:
