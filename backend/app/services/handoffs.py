@@ -14,11 +14,16 @@ _BLOCKS = MarkdownIt("commonmark").disable(["inline", "list", "blockquote", "ref
 # The same line endings as the parser's, so that its line numbers fit (str.splitlines knows more).
 _LINE_END = re.compile(r"\r\n?|\n")
 _BOLD_LINE = re.compile(r"\s*(?:[-*+]\s+)?(\*\*|__)(?P<title>[^*]+?)\1\s*:?\s*")
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _WORD = re.compile(r"[^\W\d_]+")
 
 
 def parse_handoff(text: str) -> Handoff:
-    """Never raises. Sections end at the next of the four headings; of two equal headings the first counts."""
+    """Never raises. Sections end at the next of the four headings; of two equal headings the first counts.
+
+    What no database can store (NUL, half of a surrogate pair) becomes U+FFFD; all else is kept as it came.
+    """
+    text = _UNSTORABLE.sub("\ufffd", text)
     lines = _LINE_END.split(text)
     marks = list(_headings(text, lines))
     sections: dict[str, str] = {}
