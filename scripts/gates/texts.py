@@ -1,4 +1,4 @@
-"""Gate: no registry address, machine path or secret in a file; source files say what they are for; names mean something."""
+"""Gate: no registry address, machine path or secret in a file; files say what they are for; names mean something."""
 
 import ast
 import re
