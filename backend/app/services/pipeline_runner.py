@@ -1,0 +1,271 @@
+"""Walks the steps of a run: one segment at a time, each agent step one durable checkpoint.
+
+Who owns the model of a step: `services/pipelines.create` resolves it once, when the run is created,
+and stores it on the step. This file trusts `step.model`; the fallback to the agent's default serves
+rows that were written before that column existed. `agent_profile` is the run's own snapshot, never
+the live registry.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from app.errors import BudgetExceeded, InternalError, InvalidRequest, PacelineError, StaleEpoch, StepFailure
+from app.models import Pipeline, Step
+from app.schemas.handoff import Handoff
+from app.schemas.pipeline import FINAL_PIPELINE
+from app.schemas.registry import AgentProfile
+from app.schemas.runtime import MessageResponse, SessionBinding, StepLimits
+from app.services import attempts, leases, scheduling, step_records, transitions
+from app.services.conversation import Conversation
+from app.services.handoffs import parse_handoff
+from app.services.model_catalog import ModelCatalog
+from app.services.outcome import accepted_text
+from app.services.ports import AgentRuntime, Engine, GitReader, RuntimeServer, Segment
+from app.services.run_place import check_place
+from app.services.step_prompt import prompt_for
+from app.services.step_records import Began
+
+log = logging.getLogger("paceline.runner")
+
+Sessions = async_sessionmaker[AsyncSession]
+
+
+@dataclass(frozen=True)
+class RunnerSettings:
+    """What a runner needs to know beside its collaborators."""
+
+    worker_id: str
+    limits: StepLimits = StepLimits()
+    max_cost_usd: float | None = None
+
+
+class PipelineRunner:
+    """Executes segments. Holds nothing between two of them: everything it knows is in rows."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        reads: Sessions,
+        client: AgentRuntime,
+        engine: Engine,
+        git: GitReader,
+        settings: RunnerSettings,
+        catalog: ModelCatalog | None = None,
+        server: RuntimeServer | None = None,
+    ) -> None:
+        """`catalog` None counts as unreachable: names are sent as asked. `server` None never recovers."""
+        self._sessions = sessions
+        self._reads = reads
+        self._client = client
+        self._engine = engine
+        self._git = git
+        self._settings = settings
+        self._catalog = catalog
+        self._conversation = Conversation(client, server)
+        self.active: set[str] = set()
+        """Workflow ids of the segments that run in this process."""
+
+    async def run_segment(self, segment: Segment) -> str:
+        """Walk the run from `segment.start` to the next gate or the end; returns how it went.
+
+        Never raises but for cancellation: a defect of ours ends the run as `internal_error`.
+        """
+        self.active.add(segment.workflow_id)
+        try:
+            return await self._execute_steps(segment, await self._begin(segment))
+        except StaleEpoch:
+            return "stale"
+        except Exception as error:
+            log.exception("segment %s broke", segment.workflow_id)
+            return await self._fail_segment(segment, error)
+        finally:
+            self.active.discard(segment.workflow_id)
+
+    async def _begin(self, segment: Segment) -> Sequence[Step]:
+        """Wait for OpenCode, check the directory once more, mark the run as running."""
+        await self._conversation.wait_for_server()
+        async with self._reads() as db:
+            run = await transitions.read_run(db, segment.pipeline_id, segment.epoch)
+        if run.status in FINAL_PIPELINE:
+            raise StaleEpoch(f"run {run.id} is {run.status}")
+        if run.status == "pending":
+            await self._start(run)
+        return run.steps[segment.start :]
+
+    async def _start(self, run: Pipeline) -> None:
+        try:
+            place = await check_place(self._git, run)
+        except (StepFailure, InvalidRequest) as failure:
+            first = run.steps[transitions.first_open_index(run)]
+            await self._fail_step(first, failure)
+            raise StaleEpoch("the run ended before its first step") from failure
+        async with self._sessions.begin() as db:
+            row = await transitions.guard(db, run.id, run.epoch)
+            if row.started_at is None:
+                # Runs that went before in this directory may have committed since the creation.
+                row.base_commit = place.commit
+            transitions.start_pipeline(db, row)
+
+    async def _execute_steps(self, segment: Segment, steps: Sequence[Step]) -> str:
+        """Always walks the same list, so that a recovered segment meets its records in their order."""
+        for step in steps:
+            if step.type == "approval":
+                return await self._open_gate(segment, step)
+            agent_profile = AgentProfile.model_validate(step.agent_snapshot)
+            model = step.model or agent_profile.default_model
+            work = partial(self._agent_step, step, agent_profile, model)
+            outcome = await self._engine.checkpoint(f"step-{step.order_index}", work)
+            if outcome != "done":
+                return outcome
+        return await self._finish(segment)
+
+    async def _agent_step(self, step: Step, agent_profile: AgentProfile, model: str | None) -> str:
+        async with self._reads() as db:
+            known = await step_records.known_outcome(db, step.id)
+            if known is not None:
+                # Our rows have it; the crash came before the engine's own record.
+                return known
+            prompt = await prompt_for(db, step, agent_profile)
+        try:
+            await self.run_step(step, agent_profile, prompt, model=model)
+        except (StepFailure, InvalidRequest) as failure:
+            return failure.code
+        return "done"
+
+    async def run_step(
+        self, step: Step, agent_profile: AgentProfile, prompt: str, model: str | None = None
+    ) -> tuple[str, Handoff]:
+        """Run one agent step in a session of its own and return its answer and hand-off.
+
+        `step.pipeline` must be loaded: its epoch guards every write. `model` is sent as resolved,
+        or as asked while the catalog is unreachable. Raises the StepFailure (or the refusal of
+        model or agent) that names how it ended; attempt, step and run are then already `failed`
+        with that code, and the session is idle.
+        """
+        began: Began | None = None
+        response: MessageResponse | None = None
+        agent = agent_profile.opencode_agent
+        try:
+            resolved = await self._check_before_sending(step.pipeline, agent, model)
+            began = await self._open_session(step, prompt, resolved)
+            said = await self._conversation.send(began.session_id, began.prompt, agent, resolved or model)
+            response = said.response
+            text = accepted_text(response, agent=agent, model=resolved or model)
+        except (StepFailure, InvalidRequest) as failure:
+            if began is not None and response is None:
+                response = await self._stop_own(step.pipeline, began)
+            await self._fail_step(step, failure, began, response)
+            raise
+        handoff = parse_handoff(text)
+        await self._complete_step(step, began, response, handoff, said.note)
+        return text, handoff
+
+    async def _check_before_sending(self, run: Pipeline, agent: str, model: str | None) -> str | None:
+        if self._catalog is None:
+            return None
+        directory = run.directory.real_path
+        await self._catalog.check_agent(agent, directory)
+        return await self._catalog.check_model(model, directory) if model else None
+
+    async def _open_session(self, step: Step, prompt: str, resolved: str | None) -> Began:
+        """Join the attempt that a crash left open, else begin one: ids are stored before anything is sent."""
+        run, at = step.pipeline, step.order_index
+        async with self._reads() as db:
+            left = await attempts.open_attempt(db, step.id, run.attempt)
+            limits = self._limits(await attempts.run_cost(db, run.id))
+        binding = SessionBinding(
+            directory=run.directory.real_path,
+            message_id=left.message_id if left else self._client.new_message_id(),
+            title=f"{run.title} · {at + 1} {step.agent_name}",
+            pipeline_id=run.id,
+            step_id=step.id,
+            attempt=run.attempt,
+            limits=limits,
+        )
+        if left is not None and left.session_id is not None:
+            self._client.attach_session(left.session_id, binding)
+            async with self._sessions.begin() as db:
+                row = await transitions.guard(db, run.id, run.epoch)
+                return step_records.resume(db, row, at, left, left.session_id)
+        session_id = await self._conversation.open(binding)
+        commit = (await self._git.state(binding.directory)).commit
+        async with self._sessions.begin() as db:
+            row = await transitions.guard(db, run.id, run.epoch)
+            return await step_records.begin(
+                db, row, at, session_id, binding, prompt,
+                resolved_model=resolved, worker=self._settings.worker_id, commit=commit,
+            )  # fmt: skip
+
+    def _limits(self, spent: float) -> StepLimits:
+        budget = self._settings.max_cost_usd
+        if budget is None:
+            return self._settings.limits
+        if spent >= budget:
+            raise BudgetExceeded(f"The run has cost ${spent:.2f}; PACELINE_MAX_COST_USD allows ${budget:.2f}.")
+        return self._settings.limits.model_copy(update={"budget_usd": budget - spent})
+
+    async def _stop_own(self, run: Pipeline, began: Began) -> MessageResponse | None:
+        """Stop the session after a limit of ours, but only while the run is still ours."""
+        async with self._reads() as db:
+            await transitions.read_run(db, run.id, run.epoch)
+        return await self._conversation.stop(began.session_id, began.directory)
+
+    async def _complete_step(
+        self, step: Step, began: Began, response: MessageResponse, handoff: Handoff, note: str | None
+    ) -> None:
+        commit = (await self._git.state(began.directory)).commit
+        async with self._sessions.begin() as db:
+            run = await transitions.guard(db, step.pipeline_id, step.pipeline.epoch)
+            row = run.steps[step.order_index]
+            await step_records.complete(db, row, began, response, handoff, note=note, commit=commit)
+
+    async def _fail_step(
+        self, step: Step, failure: PacelineError, began: Began | None = None, response: MessageResponse | None = None
+    ) -> None:
+        """Attempt, step and run -> failed and the directory to the next run, in one transaction."""
+        async with self._sessions.begin() as db:
+            directory = await leases.lock_directory_of(db, step.pipeline_id)
+            run = await transitions.guard(db, step.pipeline_id, step.pipeline.epoch)
+            row = run.steps[step.order_index]
+            if began is not None:
+                await attempts.close_attempt(
+                    db, row, began.attempt_id, failure.code, response, error_message=failure.detail
+                )
+            transitions.fail_step(db, row, failure.code, failure.detail)
+            transitions.fail_pipeline(db, run, failure.code, failure.detail)
+            await scheduling.pass_on(db, self._engine, directory, run.id, run.attempt)
+
+    async def _fail_segment(self, segment: Segment, error: Exception) -> str:
+        """A defect of ours: stop what may still run, then fail the run with `internal_error`."""
+        failure = InternalError(f"Paceline failed in this run ({error!r}). The server's log has the details.")
+        try:
+            async with self._reads() as db:
+                run = await transitions.read_run(db, segment.pipeline_id, segment.epoch)
+                step = run.steps[min(transitions.first_open_index(run), len(run.steps) - 1)]
+                left = await attempts.open_attempt(db, step.id, run.attempt)
+            began = None
+            if left is not None and left.session_id is not None:
+                began = Began(left.id, left.session_id, left.directory, left.prompt)
+                await self._conversation.stop(began.session_id, began.directory)
+            await self._fail_step(step, failure, began)
+        except StaleEpoch:
+            return "stale"
+        return failure.code
+
+    async def _open_gate(self, segment: Segment, step: Step) -> str:
+        async with self._sessions.begin() as db:
+            run = await transitions.guard(db, segment.pipeline_id, segment.epoch)
+            transitions.open_gate(db, run, run.steps[step.order_index])
+        return "waiting_for_approval"
+
+    async def _finish(self, segment: Segment) -> str:
+        async with self._sessions.begin() as db:
+            directory = await leases.lock_directory_of(db, segment.pipeline_id)
+            run = await transitions.guard(db, segment.pipeline_id, segment.epoch)
+            transitions.finish_pipeline(db, run)
+            await scheduling.pass_on(db, self._engine, directory, run.id, run.attempt)
+        return "done"

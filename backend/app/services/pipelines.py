@@ -1,0 +1,235 @@
+"""Creates runs: everything is checked before one transaction stores the run and enqueues its first step."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from app.errors import FieldError, InvalidBranch, InvalidRequest, InvalidStepModel, PacelineError, PayloadTooLarge
+from app.models import Pipeline, Step
+from app.schemas.model_resolution import ModelOrigin, resolve_model
+from app.schemas.pipeline import MAX_PROMPT_BYTES, PipelineCreateRequest
+from app.schemas.registry import AgentProfile, AgentStep, RegistryConfig, StepDefinition
+from app.services import audit, leases, scheduling
+from app.services.model_catalog import ModelCatalog
+from app.services.ports import Engine, GitReader, GitState
+from app.services.registry import Registry
+from app.services.run_place import check_branch
+
+
+class WorkingDirs(Protocol):
+    """Resolves the directory of a run."""
+
+    def resolve(self, working_dir: str) -> str:
+        """The real path, below an allowed root; InvalidWorkingDir otherwise."""
+        ...
+
+    def new_workspace(self) -> str:
+        """A new empty directory of our own."""
+        ...
+
+
+@dataclass(frozen=True)
+class _PlannedStep:
+    """A step as it will be stored."""
+
+    definition: StepDefinition
+    profile: AgentProfile | None
+    model: str | None
+    origin: ModelOrigin | None
+    resolved: str | None = None
+
+
+@dataclass(frozen=True)
+class _Place:
+    given: str
+    real_path: str
+    git: GitState
+
+
+class Pipelines:
+    """Use case: create a run."""
+
+    def __init__(
+        self,
+        sessions: async_sessionmaker[AsyncSession],
+        registry: Registry,
+        catalog: ModelCatalog,
+        git: GitReader,
+        working_dirs: WorkingDirs,
+        engine: Engine,
+    ) -> None:
+        """The collaborators; nothing is held between two calls."""
+        self._sessions = sessions
+        self._registry = registry
+        self._catalog = catalog
+        self._git = git
+        self._working_dirs = working_dirs
+        self._engine = engine
+
+    async def create(self, request: PipelineCreateRequest, actor: str) -> int:
+        """Store a run with the snapshot of its agents and models and start it or put it in line.
+
+        Returns its id. Refuses with a 4xx and stores nothing when anything named in the request
+        is unknown; models and agents are checked against OpenCode while it can be reached.
+        """
+        _check_size(request)
+        config = await self._registry.current()
+        planned = _plan(request, config)
+        place = await self._place(request)
+        checked = [await self._check(step, index, place.real_path) for index, step in enumerate(planned)]
+        async with self._sessions.begin() as db:
+            directory = await leases.lock_directory(db, place.real_path)
+            run = _row(request, place, checked, directory.id, actor)
+            db.add(run)
+            await db.flush()
+            _record_creation(db, run, actor)
+            await scheduling.start_or_queue(db, self._engine, run, directory, actor)
+            return run.id
+
+    async def _place(self, request: PipelineCreateRequest) -> _Place:
+        if request.branch is not None and not await self._git.is_branch_name(request.branch):
+            detail = f"{request.branch!r} is not a branch name that git accepts."
+            raise InvalidBranch(detail, (FieldError("/branch", detail),))
+        if request.working_dir is None:
+            if request.branch is not None:
+                detail = "A branch needs a working_dir: a new workspace is no git repository."
+                raise InvalidBranch(detail, (FieldError("/branch", detail),))
+            workspace = self._working_dirs.new_workspace()
+            return _Place(workspace, workspace, GitState(is_repository=False))
+        real_path = self._working_dirs.resolve(request.working_dir)
+        state = await self._git.state(real_path)
+        try:
+            check_branch(state, real_path, request.branch)
+        except InvalidRequest as error:
+            raise type(error)(error.detail, (FieldError("/branch", error.detail),)) from error
+        return _Place(request.working_dir, real_path, state)
+
+    async def _check(self, step: _PlannedStep, index: int, directory: str) -> _PlannedStep:
+        """Ask OpenCode about agent and model; an unreachable catalog accepts the name as asked."""
+        if step.profile is None:
+            return step
+        try:
+            await self._catalog.check_agent(step.profile.opencode_agent, directory)
+            if step.model is None:
+                return step
+            resolved = await self._catalog.check_model(step.model, directory)
+        except InvalidRequest as error:
+            raise _at_step(error, index, step) from error
+        return _PlannedStep(step.definition, step.profile, step.model, step.origin, resolved)
+
+
+def _check_size(request: PipelineCreateRequest) -> None:
+    size = len(request.prompt.encode())
+    if size > MAX_PROMPT_BYTES:
+        raise PayloadTooLarge(f"The prompt has {size} bytes; {MAX_PROMPT_BYTES} are allowed. Put material into files.")
+    if request.github_issue_repo is not None:
+        detail = "Taking the task from a GitHub issue is not available in this version; paste its text as the prompt."
+        raise InvalidRequest(detail, (FieldError("/github_issue_repo", detail),))
+
+
+def _plan(request: PipelineCreateRequest, config: RegistryConfig) -> list[_PlannedStep]:
+    custom = request.custom_steps is not None
+    steps = request.custom_steps or config.get_template(request.template or "").steps
+    overrides = _checked_overrides(request.step_models or {}, steps)
+    return [_planned(step, index, overrides.get(index), config, custom=custom) for index, step in enumerate(steps)]
+
+
+def _checked_overrides(overrides: dict[int, str], steps: list[StepDefinition]) -> dict[int, str]:
+    wrong = [
+        FieldError(f"/step_models/{index}", problem)
+        for index, model in overrides.items()
+        if (problem := _override_problem(index, model, steps)) is not None
+    ]
+    if wrong:
+        raise InvalidStepModel(wrong[0].message, tuple(wrong))
+    return overrides
+
+
+def _override_problem(index: int, model: str, steps: list[StepDefinition]) -> str | None:
+    if not 0 <= index < len(steps):
+        return f"step_models[{index}]: there is no such step; the indexes are 0 to {len(steps) - 1}."
+    if not isinstance(steps[index], AgentStep):
+        return f"step_models[{index}]: that step is a gate and runs no model."
+    if not model.strip():
+        return f"step_models[{index}]: the model is blank; leave the key out to inherit."
+    if len(model) > 255:
+        return f"step_models[{index}]: a model name has at most 255 characters."
+    return None
+
+
+def _planned(
+    step: StepDefinition, index: int, override: str | None, config: RegistryConfig, *, custom: bool
+) -> _PlannedStep:
+    if not isinstance(step, AgentStep):
+        return _PlannedStep(step, None, None, None)
+    profile = config.get_agent(step.agent, f"/custom_steps/{index}/agent" if custom else "/template")
+    try:
+        model, origin = resolve_model(override, step.model, profile.default_model, custom)
+    except InvalidStepModel as error:
+        raise InvalidStepModel(error.detail, (FieldError(f"/step_models/{index}", error.detail),)) from error
+    return _PlannedStep(step, profile, model, origin)
+
+
+def _at_step(error: InvalidRequest, index: int, step: _PlannedStep) -> PacelineError:
+    """The same refusal with the step's number and a pointer to where the name came from."""
+    pointer = {
+        "run": f"/step_models/{index}",
+        "custom_step": f"/custom_steps/{index}/model",
+    }.get(step.origin or "", "/template")
+    candidates = error.errors[0].candidates if error.errors else ()
+    detail = f"Step {index + 1}: {error.detail}"
+    return type(error)(detail, (FieldError(pointer, error.detail, candidates),))
+
+
+def _row(
+    request: PipelineCreateRequest, place: _Place, planned: list[_PlannedStep], directory_id: int, actor: str
+) -> Pipeline:
+    return Pipeline(
+        title=request.title.strip(),
+        prompt=request.prompt,
+        template=request.template,
+        working_dir=place.given,
+        directory_id=directory_id,
+        branch=request.branch,
+        base_commit=place.git.commit,
+        warnings=_warnings(place.git),
+        created_by=actor,
+        created_at=datetime.now(UTC),
+        steps=[_step_row(step, index) for index, step in enumerate(planned)],
+    )
+
+
+def _step_row(step: _PlannedStep, index: int) -> Step:
+    gate = None if isinstance(step.definition, AgentStep) else step.definition
+    return Step(
+        order_index=index,
+        type=step.definition.type,
+        description=step.definition.description,
+        agent_name=step.profile.name if step.profile else None,
+        agent_snapshot=step.profile.model_dump() if step.profile else None,
+        remind_after_hours=gate.remind_after_hours if gate else None,
+        model=step.model,
+        model_origin=step.origin,
+        resolved_model=step.resolved,
+    )
+
+
+def _warnings(state: GitState) -> list[str]:
+    if not state.dirty_files:
+        return []
+    files = "1 file" if state.dirty_files == 1 else f"{state.dirty_files} files"
+    return [f"The checkout has uncommitted changes in {files}; the run's diff will contain them too."]
+
+
+def _record_creation(db: AsyncSession, run: Pipeline, actor: str) -> None:
+    models = {
+        str(step.order_index): {"model": step.model, "resolved": step.resolved_model, "origin": step.model_origin}
+        for step in run.steps
+        if step.type == "agent"
+    }
+    audit.record(
+        db, "pipeline.created", actor=actor, pipeline_id=run.id,
+        title=run.title, template=run.template, working_dir=run.working_dir, branch=run.branch, models=models,
+    )  # fmt: skip

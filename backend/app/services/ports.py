@@ -1,0 +1,199 @@
+"""The outside as the services see it: small Protocols, implemented in adapters, joined in main.py."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from sqlalchemy.orm import Session
+
+from app.schemas.runtime import (
+    LiveEvent,
+    MessageResponse,
+    ModelEntry,
+    RuntimeAgent,
+    RuntimeHealth,
+    SessionBinding,
+)
+
+
+class AgentRuntime(Protocol):
+    """Runs one prompt in one session of an agent server. Implemented by `OpenCodeClient`."""
+
+    def new_message_id(self) -> str:
+        """An id for our user message, unique on the server and in order of time."""
+        ...
+
+    async def create_session(self, binding: SessionBinding) -> str:
+        """Create a session with title, metadata and permission rules, bind it, return its id."""
+        ...
+
+    def attach_session(self, session_id: str, binding: SessionBinding) -> None:
+        """Bind a session that an earlier attempt at the same step created."""
+        ...
+
+    async def send_message(
+        self, session_id: str, prompt: str, agent: str | None = None, model: str | None = None
+    ) -> MessageResponse:
+        """Send the prompt under the bound message id and wait until the turn has ended.
+
+        Idempotent: a completed answer is adopted, a running one joined, an interrupted one sent
+        again under the same message id. Raises a `StepFailure` when a bound limit is passed (the
+        session then still runs: the caller decides and calls `stop_session`), `UnknownModel` or
+        `UnknownOpencodeAgent` when the server refuses them, `OpencodeUnavailable` when the server
+        is gone. Cancelling it never aborts the session.
+        """
+        ...
+
+    async def read_turn(self, session_id: str) -> MessageResponse:
+        """What a bound session's turn has produced so far, without waiting."""
+        ...
+
+    async def stop_session(self, session_id: str, directory: str) -> bool:
+        """End whatever runs in the session and its children; True when it is proven idle."""
+        ...
+
+    async def list_models(self, directory: str) -> Sequence[ModelEntry]:
+        """Every model OpenCode lists for the directory, unconnected providers included."""
+        ...
+
+    async def list_agents(self, directory: str) -> Sequence[RuntimeAgent]:
+        """The agents OpenCode knows in the directory."""
+        ...
+
+    async def default_model(self, directory: str) -> str | None:
+        """`provider/model` that the configuration names for prompts without a model, if it does."""
+        ...
+
+
+class RuntimeServer(Protocol):
+    """The OpenCode server itself: attach to it, start it, say how it is."""
+
+    async def start(self) -> None:
+        """Attach to or start the server; returns at once, `wait_ready` tells when it answers."""
+        ...
+
+    async def wait_ready(self, seconds: float) -> bool:
+        """True as soon as it answers, False when the time is over."""
+        ...
+
+    async def health(self) -> RuntimeHealth:
+        """Ask it now (bounded to a few seconds); never raises."""
+        ...
+
+    async def stop(self, *, keep_running: bool = False) -> None:
+        """End a server of ours with its children, unless it shall go on without us."""
+        ...
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A piece of a run between two human decisions: from a step to the next gate or the end."""
+
+    pipeline_id: int
+    attempt: int
+    epoch: int
+    start: int
+    """`order_index` of the first step to walk."""
+
+    @property
+    def workflow_id(self) -> str:
+        """Unique and sorted by time of the run: a new decision always makes another id."""
+        return f"{self.prefix(self.pipeline_id, self.attempt)}{self.epoch:06d}-{self.start:03d}"
+
+    @staticmethod
+    def prefix(pipeline_id: int, attempt: int) -> str:
+        """What the ids of all segments of one attempt of a run begin with."""
+        return f"run-{pipeline_id:010d}-{attempt:04d}-"
+
+
+@dataclass(frozen=True)
+class Release:
+    """Stop what a finished attempt left running and free its directory."""
+
+    pipeline_id: int
+    attempt: int
+
+    @property
+    def workflow_id(self) -> str:
+        """One release for each attempt of a run."""
+        return f"release-{self.pipeline_id:010d}-{self.attempt:04d}"
+
+
+class Engine(Protocol):
+    """Durable queue. Work enqueued in a transaction exists exactly if that transaction commits."""
+
+    def enqueue_segment(self, db: Session, segment: Segment) -> None:
+        """Enqueue inside the caller's open transaction (call through `AsyncSession.run_sync`)."""
+        ...
+
+    def enqueue_release(self, db: Session, release: Release, delay: timedelta | None = None) -> None:
+        """Enqueue the release of a run's directory inside the caller's open transaction."""
+        ...
+
+    async def checkpoint(self, name: str, step: Callable[[], Awaitable[str]]) -> str:
+        """Run a step whose outcome is recorded: a recovered segment gets the record and runs nothing."""
+        ...
+
+    async def live_workflows(self) -> set[str]:
+        """Ids of all segments and releases that are enqueued or running."""
+        ...
+
+    async def cancel(self, workflow_id: str) -> None:
+        """Take enqueued or hung work away. Not for abort: that is a decision in the rows."""
+        ...
+
+
+class WorkHandler(Protocol):
+    """What the engine calls when enqueued work is due."""
+
+    async def run_segment(self, segment: Segment) -> str:
+        """Walk the segment's steps; returns a word for the engine's record."""
+        ...
+
+    async def run_release(self, release: Release) -> str:
+        """Stop the attempt's session, wait for its segments, free the directory."""
+        ...
+
+
+@dataclass(frozen=True)
+class GitState:
+    """What git says about a directory; all None when it is no repository."""
+
+    is_repository: bool
+    branch: str | None = None
+    """Checked-out branch, None when detached."""
+    commit: str | None = None
+    dirty_files: int = 0
+
+
+@dataclass(frozen=True)
+class GitDiff:
+    """A unified diff against a commit, untracked files included; cut at `limit` bytes."""
+
+    base: str | None
+    text: str
+    files: int
+    additions: int
+    deletions: int
+    truncated: bool
+
+
+class GitReader(Protocol):
+    """Reads repositories, never writes to them."""
+
+    async def state(self, directory: str) -> GitState:
+        """Branch, commit and number of changed files."""
+        ...
+
+    async def is_branch_name(self, name: str) -> bool:
+        """Git's own rules for branch names."""
+        ...
+
+    async def diff(self, directory: str, base: str | None, limit: int) -> GitDiff:
+        """What changed in the working tree since `base`."""
+        ...
+
+
+LiveSink = Callable[[LiveEvent], None]
+"""Takes live events from the runtime; must not block or raise."""

@@ -1,0 +1,286 @@
+"""Every status of a run, a step and a gate moves here, each with exactly one audit event.
+
+All functions expect an open write transaction. `guard` is the first statement of every write of a
+segment; decisions of people take the run with `lock_run`. Whoever also moves the directory's
+holder locks the directory before the run (services/leases.py).
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy.orm.attributes import set_committed_value
+
+from app.errors import NotFound, StaleEpoch, StateConflict
+from app.models import Approval, Pipeline, Step
+from app.schemas.pipeline import FINAL_PIPELINE, FINAL_STEP
+from app.services import audit
+
+
+async def guard(db: AsyncSession, pipeline_id: int, epoch: int) -> Pipeline:
+    """The run with its steps, locked, if `epoch` is still the current one; else StaleEpoch."""
+    done = await db.execute(
+        update(Pipeline)
+        .where(Pipeline.id == pipeline_id, Pipeline.epoch == epoch)
+        .values(epoch=epoch)
+        .execution_options(synchronize_session=False)
+    )
+    if done.rowcount != 1:
+        raise StaleEpoch(f"run {pipeline_id} is no longer in epoch {epoch}")
+    return await _load(db, pipeline_id)
+
+
+async def lock_run(db: AsyncSession, pipeline_id: int) -> Pipeline:
+    """The run with its steps, locked for a decision; NotFound when there is none."""
+    done = await db.execute(
+        update(Pipeline)
+        .where(Pipeline.id == pipeline_id)
+        .values(epoch=Pipeline.epoch)
+        .execution_options(synchronize_session=False)
+    )
+    if done.rowcount != 1:
+        raise NotFound(f"There is no run {pipeline_id}. `paceline runs` lists them.")
+    return await _load(db, pipeline_id)
+
+
+async def read_run(db: AsyncSession, pipeline_id: int, epoch: int) -> Pipeline:
+    """The run with its steps as they are now, not locked; StaleEpoch when `epoch` is over."""
+    run = await _load(db, pipeline_id)
+    if run.epoch != epoch:
+        raise StaleEpoch(f"run {pipeline_id} is no longer in epoch {epoch}")
+    return run
+
+
+async def _load(db: AsyncSession, pipeline_id: int) -> Pipeline:
+    found = await db.scalars(
+        select(Pipeline)
+        .where(Pipeline.id == pipeline_id)
+        .options(selectinload(Pipeline.steps).selectinload(Step.approvals), joinedload(Pipeline.directory))
+        .execution_options(populate_existing=True)
+    )
+    run = found.one()
+    for step in run.steps:
+        set_committed_value(step, "pipeline", run)
+    return run
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _require(run: Pipeline, allowed: Iterable[str], action: str) -> None:
+    if run.status not in allowed:
+        raise StateConflict(f"Run {run.id} is {run.status.replace('_', ' ')}; it cannot be {action} now.")
+
+
+# --- runs ---
+
+
+def queue_pipeline(db: AsyncSession, run: Pipeline, actor: str, position: int) -> None:
+    """Note that the run waits for its directory; it stays `pending`."""
+    audit.record(db, "pipeline.queued", actor=actor, pipeline_id=run.id, position=position)
+
+
+def start_pipeline(db: AsyncSession, run: Pipeline) -> None:
+    """pending -> running; nothing when it already runs."""
+    if run.status == "running":
+        return
+    _require(run, {"pending"}, "started")
+    run.status = "running"
+    run.started_at = run.started_at or _now()
+    audit.record(db, "pipeline.started", pipeline_id=run.id, attempt=run.attempt, base_commit=run.base_commit)
+
+
+def finish_pipeline(db: AsyncSession, run: Pipeline) -> None:
+    """running -> done, when every step is."""
+    _require(run, {"running"}, "finished")
+    run.status = "done"
+    run.finished_at = _now()
+    audit.record(db, "pipeline.done", pipeline_id=run.id)
+
+
+def fail_pipeline(db: AsyncSession, run: Pipeline, code: str, message: str, actor: str = audit.SYSTEM) -> None:
+    """Any open state -> failed; steps that have not begun are skipped."""
+    for step in run.steps:
+        if step.status not in FINAL_STEP:
+            _skip_step(db, step)
+    run.status = "failed"
+    run.error_code = code
+    run.error_message = message
+    run.finished_at = _now()
+    audit.record(db, "pipeline.failed", actor=actor, pipeline_id=run.id, code=code, message=message)
+
+
+def abort_pipeline(db: AsyncSession, run: Pipeline, actor: str) -> None:
+    """Any open state -> aborted, its open steps with it, an open gate cancelled, the epoch raised."""
+    _require(run, {"pending", "running", "waiting_for_approval", "waiting_for_input"}, "aborted")
+    for step in run.steps:
+        if step.status not in FINAL_STEP:
+            _cancel_gates(db, step, actor)
+            step.status = "aborted"
+            step.error_code = "aborted"
+            step.error_message = f"Aborted by {actor}."
+            step.finished_at = _now()
+            audit.record(db, "step.aborted", actor=actor, pipeline_id=run.id, step_id=step.id)
+    run.status = "aborted"
+    run.epoch += 1
+    run.error_code = "aborted"
+    run.error_message = f"Aborted by {actor}."
+    run.finished_at = _now()
+    audit.record(db, "pipeline.aborted", actor=actor, pipeline_id=run.id)
+
+
+def restart_pipeline(db: AsyncSession, run: Pipeline, actor: str) -> None:
+    """failed or aborted -> pending as a new attempt from the first step that is not done."""
+    _require(run, {"failed", "aborted"}, "restarted")
+    run.status = "pending"
+    run.attempt += 1
+    run.epoch += 1
+    run.error_code = run.error_message = run.finished_at = None
+    for step in run.steps[first_open_index(run) :]:
+        _reset_step(db, step, actor)
+    audit.record(db, "pipeline.restarted", actor=actor, pipeline_id=run.id, attempt=run.attempt)
+
+
+def recover_pipeline(db: AsyncSession, run: Pipeline, reason: str) -> None:
+    """Raise the epoch of an open run whose segment is gone; its status stays."""
+    if run.status in FINAL_PIPELINE:
+        raise StaleEpoch(f"run {run.id} is {run.status}")
+    run.epoch += 1
+    audit.record(db, "pipeline.recovered", pipeline_id=run.id, epoch=run.epoch, reason=reason)
+
+
+def first_open_index(run: Pipeline) -> int:
+    """`order_index` of the first step that is not done; the number of steps when all are."""
+    return next((step.order_index for step in run.steps if step.status != "done"), len(run.steps))
+
+
+# --- steps ---
+
+
+def start_step(db: AsyncSession, step: Step, *, number: int, model: str | None, resumed: bool) -> None:
+    """pending -> running; an already running step is only noted as resumed."""
+    kind = "step.resumed" if step.status == "running" or resumed else "step.started"
+    if step.status != "running":
+        step.status = "running"
+        step.started_at = _now()
+    audit.record(
+        db, kind, pipeline_id=step.pipeline_id, step_id=step.id, agent=step.agent_name, attempt=number,
+        model=model, origin=step.model_origin,
+    )  # fmt: skip
+
+
+def finish_step(db: AsyncSession, step: Step, *, actor: str = audit.SYSTEM, cost: float | None = None) -> None:
+    """running (or waiting, for a gate) -> done."""
+    step.status = "done"
+    step.finished_at = _now()
+    audit.record(
+        db, "step.done", actor=actor, pipeline_id=step.pipeline_id, step_id=step.id,
+        used_model=step.used_model, cost=cost,
+    )  # fmt: skip
+
+
+def fail_step(db: AsyncSession, step: Step, code: str, message: str, actor: str = audit.SYSTEM) -> None:
+    """Any open state -> failed, with the reason."""
+    step.status = "failed"
+    step.error_code = code
+    step.error_message = message
+    step.finished_at = _now()
+    audit.record(
+        db, "step.failed", actor=actor, pipeline_id=step.pipeline_id, step_id=step.id, code=code, message=message
+    )
+
+
+def _skip_step(db: AsyncSession, step: Step) -> None:
+    step.status = "skipped"
+    step.finished_at = _now()
+    audit.record(db, "step.skipped", pipeline_id=step.pipeline_id, step_id=step.id)
+
+
+def _reset_step(db: AsyncSession, step: Step, actor: str) -> None:
+    step.status = "pending"
+    step.started_at = step.finished_at = None
+    step.error_code = step.error_message = None
+    audit.record(db, "step.reset", actor=actor, pipeline_id=step.pipeline_id, step_id=step.id)
+
+
+# --- gates ---
+
+
+def open_gate(db: AsyncSession, run: Pipeline, step: Step) -> Approval | None:
+    """running -> waiting_for_approval with a gate for this attempt; None when it is already open."""
+    if any(gate.pipeline_attempt == run.attempt for gate in step.approvals):
+        return None
+    _require(run, {"running"}, "stopped at a gate")
+    now = _now()
+    hours = step.remind_after_hours
+    gate = Approval(
+        pipeline_id=run.id,
+        step_id=step.id,
+        pipeline_attempt=run.attempt,
+        status="pending",
+        question=step.description,
+        requested_at=now,
+        remind_at=now + timedelta(hours=hours) if hours else None,
+    )
+    db.add(gate)
+    step.status = "waiting_for_approval"
+    step.started_at = now
+    run.status = "waiting_for_approval"
+    audit.record(db, "step.waiting", pipeline_id=run.id, step_id=step.id)
+    audit.record(db, "approval.requested", pipeline_id=run.id, step_id=step.id, question=step.description)
+    audit.record(db, "pipeline.waiting", pipeline_id=run.id, for_="approval")
+    return gate
+
+
+def open_gate_of(run: Pipeline, action: str) -> tuple[Step, Approval]:
+    """The gate that waits for a decision; StateConflict names the state when there is none."""
+    _require(run, {"waiting_for_approval"}, action)
+    for step in run.steps:
+        for gate in step.approvals:
+            if gate.status == "pending":
+                return step, gate
+    raise StateConflict(f"Run {run.id} has no open gate.")
+
+
+def approve_gate(db: AsyncSession, run: Pipeline, actor: str, comment: str | None) -> Step:
+    """The open gate -> approved, its step -> done, the run -> running; returns the gate's step."""
+    step, gate = open_gate_of(run, "approved")
+    _decide(gate, "approved", actor, comment)
+    audit.record(db, "approval.approved", actor=actor, pipeline_id=run.id, step_id=step.id, comment=comment)
+    finish_step(db, step, actor=actor)
+    run.status = "running"
+    audit.record(db, "pipeline.resumed", actor=actor, pipeline_id=run.id)
+    return step
+
+
+def reject_gate(db: AsyncSession, run: Pipeline, actor: str, comment: str | None) -> None:
+    """The open gate -> rejected, its step and the run -> failed with `rejected`."""
+    step, gate = open_gate_of(run, "rejected")
+    _decide(gate, "rejected", actor, comment)
+    audit.record(db, "approval.rejected", actor=actor, pipeline_id=run.id, step_id=step.id, comment=comment)
+    message = f"Rejected by {actor}" + (f": {comment}" if comment else ".")
+    fail_step(db, step, "rejected", message, actor)
+    fail_pipeline(db, run, "rejected", message, actor)
+
+
+def remind_gate(db: AsyncSession, gate: Approval) -> None:
+    """Note the one reminder of a gate."""
+    gate.reminded_at = _now()
+    audit.record(db, "approval.reminded", pipeline_id=gate.pipeline_id, step_id=gate.step_id)
+
+
+def _decide(gate: Approval, status: str, actor: str, comment: str | None) -> None:
+    gate.status = status
+    gate.decided_by = actor
+    gate.decided_at = _now()
+    gate.comment = comment
+
+
+def _cancel_gates(db: AsyncSession, step: Step, actor: str) -> None:
+    for gate in step.approvals:
+        if gate.status == "pending":
+            _decide(gate, "cancelled", actor, None)
+            audit.record(db, "approval.cancelled", actor=actor, pipeline_id=step.pipeline_id, step_id=step.id)
