@@ -49,4 +49,5 @@ def _errors(root: Path) -> Iterator[str]:
 def _codes(error: type) -> set[str]:
     """The codes of an error class and of everything below it."""
     own = {str(vars(error)["code"])} if "code" in vars(error) else set[str]()
-    return own.union(*(_codes(child) for child in type.__subclasses__(error)))
+    below: list[type] = type.__subclasses__(error)
+    return own.union(*(_codes(child) for child in below))
