@@ -75,7 +75,7 @@ e2e: setup ## the tests in a real browser ($CHROMIUM, an installed one, or the p
 		--outputFile.junit=$(REPORTS)/e2e.xml
 
 lint: setup ## style, import layers, house rules, completeness of the lock
-	@$(BIN)/ruff check --config backend/pyproject.toml backend scripts bench
+	@$(BIN)/ruff check --config backend/pyproject.toml backend scripts $(wildcard bench)
 	@cd backend && ../$(BIN)/lint-imports --no-cache
 	@$(BIN)/python scripts/gates
 	@node scripts/complete_lock.mjs --check
