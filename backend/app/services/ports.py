@@ -15,6 +15,8 @@ from app.schemas.runtime import (
     RuntimeHealth,
     SessionBinding,
 )
+from app.schemas.work import Release as Release
+from app.schemas.work import Segment as Segment
 
 
 class AgentRuntime(Protocol):
@@ -84,40 +86,6 @@ class RuntimeServer(Protocol):
     async def stop(self, *, keep_running: bool = False) -> None:
         """End a server of ours with its children, unless it shall go on without us."""
         ...
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A piece of a run between two human decisions: from a step to the next gate or the end."""
-
-    pipeline_id: int
-    attempt: int
-    epoch: int
-    start: int
-    """`order_index` of the first step to walk."""
-
-    @property
-    def workflow_id(self) -> str:
-        """Unique and sorted by time of the run: a new decision always makes another id."""
-        return f"{self.prefix(self.pipeline_id, self.attempt)}{self.epoch:06d}-{self.start:03d}"
-
-    @staticmethod
-    def prefix(pipeline_id: int, attempt: int) -> str:
-        """What the ids of all segments of one attempt of a run begin with."""
-        return f"run-{pipeline_id:010d}-{attempt:04d}-"
-
-
-@dataclass(frozen=True)
-class Release:
-    """Stop what a finished attempt left running and free its directory."""
-
-    pipeline_id: int
-    attempt: int
-
-    @property
-    def workflow_id(self) -> str:
-        """One release for each attempt of a run."""
-        return f"release-{self.pipeline_id:010d}-{self.attempt:04d}"
 
 
 class Engine(Protocol):

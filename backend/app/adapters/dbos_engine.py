@@ -1,0 +1,211 @@
+"""The durable queue, on DBOS: embedded in this process, its tables in the database of the rows.
+
+Each rule below comes from a trap; docs/decisions has them at length. The names of the workflows,
+of the queues and of the version are part of the stored data: changing one leaves old work behind.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from functools import partial
+from typing import Any, ClassVar, Protocol
+
+from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, EnqueueOptions
+from sqlalchemy.orm import Session
+
+from app.adapters.database import Database
+from app.adapters.dbos_log import quiet_dbos
+from app.schemas.work import Release, Segment
+
+APPLICATION = "paceline"
+VERSION = "1"
+"""Constant: DBOS takes up work of its own version only. A changed walk gets a new workflow name instead."""
+SEGMENT, RELEASE = "paceline.segment.v1", "paceline.release.v1"
+SEGMENTS, RELEASES = "segments", "releases"
+LIVE = ["ENQUEUED", "PENDING", "DELAYED"]
+THREADS = 32
+STOP_SECONDS = 30.0
+
+log = logging.getLogger("paceline.engine")
+
+
+class WorkHandler(Protocol):
+    """Who does the work: `services.ports.WorkHandler`, which this layer must not import."""
+
+    async def run_segment(self, segment: Segment) -> str:
+        """Walk the segment's steps; returns a word for the record."""
+        ...
+
+    async def run_release(self, release: Release) -> str:
+        """Free the directory of a finished attempt; returns a word for the record."""
+        ...
+
+
+class DbosEngine:
+    """The `Engine` port. One started engine in a process: DBOS is global.
+
+    `enqueue_*` work as soon as the queue's tables exist, so from the first `start` of any process on.
+    """
+
+    _started: ClassVar["DbosEngine | None"] = None
+
+    def __init__(
+        self, database: Database, worker_id: str, max_active_steps: int = 10, poll_seconds: float = 0.25
+    ) -> None:
+        self._database = database
+        # A SQLite file has one server. Under a fixed name it finds its work again even if it is renamed.
+        self._executor = worker_id if database.dialect == "postgresql" else "local"
+        self._max_active_steps = max_active_steps
+        self._poll_seconds = poll_seconds
+        self._serializer = DBOSPortableJSONSerializer()
+        self._client = DBOSClient(
+            system_database_engine=database.queue_engine,
+            serializer=self._serializer,
+            application_name=APPLICATION,
+            # Raise at once when the database is gone: the caller's transaction must not wait for it.
+            retry_connection_errors=False,
+            lazy=True,
+        )
+        self._handler: WorkHandler | None = None
+        self._closing = False
+        self._at_work: set[asyncio.Task[Any]] = set()
+        """Tasks inside our own code: cancelled at the end."""
+        self._tasks: set[asyncio.Task[Any]] = set()
+        """The same tasks until DBOS has written their outcome: awaited at the end."""
+
+    async def start(self, handler: WorkHandler) -> None:
+        """Take up work, left-overs of the last process first.
+
+        Everything that `handler` uses must stand before: recovery begins inside. Blocks the loop for
+        some 100 ms, so nobody may hold a write transaction meanwhile.
+        """
+        if DbosEngine._started is not None:
+            raise RuntimeError("another engine runs in this process")
+        DbosEngine._started = self
+        self._handler = handler
+        self._closing = False
+        try:
+            self._launch()
+            for queue, limit in ((SEGMENTS, self._max_active_steps), (RELEASES, None)):
+                # Counted in this process: what a dead worker left behind takes nobody's place.
+                await DBOS.register_queue_async(
+                    queue,
+                    worker_concurrency=limit,
+                    polling_interval_sec=self._poll_seconds,
+                    on_conflict="always_update",
+                )
+        except BaseException:
+            await self.stop()
+            raise
+
+    def _launch(self) -> None:
+        # Closures, because DBOS can neither wrap a bound method nor forget a decorated function.
+        async def segment(pipeline_id: int, attempt: int, epoch: int, start: int) -> str:
+            return await self._work(Segment(pipeline_id, attempt, epoch, start))
+
+        async def release(pipeline_id: int, attempt: int) -> str:
+            return await self._work(Release(pipeline_id, attempt))
+
+        quiet_dbos(lambda: self._closing)
+        # A crash is never the work's fault: recover it however often it takes.
+        DBOS.workflow(name=SEGMENT, max_recovery_attempts=None)(segment)
+        DBOS.workflow(name=RELEASE, max_recovery_attempts=None)(release)
+        config: DBOSConfig = {
+            "name": APPLICATION,
+            "application_version": VERSION,
+            "executor_id": self._executor,
+            "system_database_engine": self._database.queue_engine,
+            "serializer": self._serializer,
+            "max_executor_threads": THREADS,
+            "use_listen_notify": False,
+            # Nothing listens; the thread only ends as late as it wakes up.
+            "notification_listener_polling_interval_sec": min(self._poll_seconds, 0.25),
+            "log_level": "WARNING",
+        }
+        DBOS(config=config)
+        DBOS.launch()
+
+    async def stop(self) -> None:
+        """Leave work to the next start: what runs is cancelled, unrecorded, and stays pending.
+
+        The loop gets a new default executor, because DBOS installs its own and shuts it down.
+        The engine can be started again.
+        """
+        if DbosEngine._started is not self:
+            return
+        self._closing = True
+        for task in self._at_work:
+            task.cancel()
+        await self._gather()
+        with ThreadPoolExecutor(1, "paceline-stop") as thread:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(thread, partial(DBOS.destroy, destroy_registry=True))
+            loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix="paceline"))
+        await self._gather()
+        DbosEngine._started = None
+
+    async def _gather(self) -> None:
+        if self._tasks:
+            _, stuck = await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
+            for task in stuck:
+                log.error("still at work after %s s: %s", STOP_SECONDS, task)
+
+    async def _work(self, work: Segment | Release) -> str:
+        if self._closing or self._handler is None:
+            # Claimed while we stop: cancellation is what keeps it pending.
+            raise asyncio.CancelledError
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("work must run in a task")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        self._at_work.add(task)
+        try:
+            if isinstance(work, Segment):
+                return await self._handler.run_segment(work)
+            return await self._handler.run_release(work)
+        finally:
+            self._at_work.discard(task)
+
+    def enqueue_segment(self, db: Session, segment: Segment) -> None:
+        """Enqueue inside the caller's transaction. An id that exists already is left as it is."""
+        options = _options(SEGMENT, SEGMENTS, segment.workflow_id)
+        arguments = (segment.pipeline_id, segment.attempt, segment.epoch, segment.start)
+        self._client.enqueue_in_transaction(db, options, *arguments)
+
+    def enqueue_release(self, db: Session, release: Release, delay: timedelta | None = None) -> None:
+        """Enqueue inside the caller's transaction. An id that exists already is left as it is."""
+        options = _options(RELEASE, RELEASES, release.workflow_id)
+        if delay is not None:
+            options["delay_seconds"] = delay.total_seconds()
+        self._client.enqueue_in_transaction(db, options, release.pipeline_id, release.attempt)
+
+    async def checkpoint(self, name: str, step: Callable[[], Awaitable[str]]) -> str:
+        """Run `step` unless its outcome is on record; cancelling the workflow cancels it within a second."""
+
+        # DBOS looks for a coroutine function, which a partial or a lambda is not.
+        async def run() -> str:
+            return await step()
+
+        recorded: Coroutine[Any, Any, str] = DBOS.run_step_async({"name": name, "preemptible": True}, run)
+        return await recorded
+
+    async def live_workflows(self) -> set[str]:
+        """Ids of all segments and releases that are enqueued, delayed or running, of every worker.
+
+        Asked through the client: inside a workflow DBOS's own function would become a recorded step,
+        and a recovered release would be told what was true before the crash.
+        """
+        found = await self._client.list_workflows_async(status=LIVE, load_input=False, load_output=False)
+        return {workflow.workflow_id for workflow in found}
+
+    async def cancel(self, workflow_id: str) -> None:
+        """Take enqueued or hung work away; nothing happens when it has ended. Never call it in a transaction."""
+        await self._client.cancel_workflow_async(workflow_id)
+
+
+def _options(workflow: str, queue: str, workflow_id: str) -> EnqueueOptions:
+    # Without the version the work would wait for ever, silently.
+    return {"workflow_name": workflow, "queue_name": queue, "workflow_id": workflow_id, "app_version": VERSION}
