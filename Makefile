@@ -18,14 +18,17 @@ REPORTS := $(CURDIR)/.reports
 export npm_config_yes := false
 export NX_NO_CLOUD := true
 
-.PHONY: help setup demo test test-backend test-frontend e2e lint types drift schema budget ci bench wheel lock clean
+.PHONY: help setup demo test test-backend test-frontend e2e drift schema budget ci bench wheel lock clean \
+	lint lint-python lint-layers lint-rules lint-lock lint-page types types-backend types-frontend
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F '|' '{ printf "%-18s %s\n", $$1, $$2 }'
 
 # ---- set-up: each stamp stands for one finished step, so a second run does nothing ----
 
-setup: .stamps/package .stamps/node $(PAGE) ## install everything and build the page
+INSTALLED := .stamps/package .stamps/node
+
+setup: $(INSTALLED) $(PAGE) ## install everything and build the page
 
 .stamps/tools: scripts/check_tools.sh
 	@sh scripts/check_tools.sh
@@ -64,7 +67,7 @@ test-backend: setup
 	@mkdir -p $(REPORTS) && rm -f $(REPORTS)/backend.xml
 	@cd backend && ../$(BIN)/pytest --junit-xml=$(REPORTS)/backend.xml
 
-test-frontend: setup
+test-frontend: $(INSTALLED)
 	@mkdir -p $(REPORTS) && rm -f $(REPORTS)/frontend.xml
 	@cd frontend && $(NODE_BIN)/vitest run --reporter=default --reporter=junit \
 		--outputFile.junit=$(REPORTS)/frontend.xml
@@ -74,21 +77,35 @@ e2e: setup ## the tests in a real browser ($CHROMIUM, an installed one, or the p
 	@cd frontend && $(NODE_BIN)/vitest run --config vitest.e2e.config.ts --reporter=default --reporter=junit \
 		--outputFile.junit=$(REPORTS)/e2e.xml
 
-lint: setup ## style, import layers, house rules, completeness of the lock
+lint: lint-python lint-layers lint-rules lint-lock lint-page ## style, import layers, house rules, completeness of the lock
+
+lint-python: $(INSTALLED)
 	@$(BIN)/ruff check --config backend/pyproject.toml backend scripts $(wildcard bench)
-	@cd backend && ../$(BIN)/lint-imports --no-cache
+
+lint-layers: $(INSTALLED)
+	@cd backend && ../$(BIN)/lint-imports --no-logo --no-cache
+
+lint-rules: $(INSTALLED)
 	@$(BIN)/python scripts/gates
+
+lint-lock: $(INSTALLED)
 	@node scripts/complete_lock.mjs --check
+
+lint-page: $(INSTALLED)
 	@cd frontend && $(NODE_BIN)/biome ci --colors=off .
 
-types: setup ## mypy --strict and tsc
+types: types-backend types-frontend ## mypy --strict and tsc
+
+types-backend: $(INSTALLED)
 	@cd backend && ../$(BIN)/mypy
+
+types-frontend: $(INSTALLED)
 	@cd frontend && $(NODE_BIN)/tsc -b
 
-drift: setup ## the page's types are those of the API
+drift: $(INSTALLED) ## the page's types are those of the API
 	@sh scripts/generate_schema.sh --check
 
-schema: setup ## write the page's types anew from the API
+schema: $(INSTALLED) ## write the page's types anew from the API
 	@sh scripts/generate_schema.sh
 
 budget: setup ## what a browser loads first stays small
@@ -101,7 +118,7 @@ ci: setup ## everything above, each once; ends with the number of tests
 
 # ---- the rest ----
 
-bench: setup ## run the comparisons of bench/
+bench: $(INSTALLED) ## run the comparisons of bench/
 	@found=0; for file in bench/bench_*.py; do \
 		[ -e "$$file" ] || continue; found=1; echo "== $$file"; $(BIN)/python "$$file" || exit 1; \
 	done; [ $$found -eq 1 ] || { echo "There is no bench/bench_*.py."; exit 1; }
