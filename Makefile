@@ -92,7 +92,7 @@ lint-lock: $(INSTALLED)
 	@node scripts/complete_lock.mjs --check
 
 lint-page: $(INSTALLED)
-	@cd frontend && $(NODE_BIN)/biome ci --colors=off .
+	@cd frontend && $(NODE_BIN)/biome ci --colors=off --error-on-warnings .
 
 types: types-backend types-frontend ## mypy --strict and tsc
 

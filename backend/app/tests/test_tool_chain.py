@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +207,20 @@ def test_the_drift_check_refuses_types_that_do_not_fit_the_api(tmp_path: Path) -
     code, said = run("sh", script, "--check", cwd=tmp_path)
     assert code == 1
     assert "does not fit the API any more" in said
+
+
+# ---- the wheel ----
+
+
+def test_the_wheel_holds_all_that_a_server_needs_and_no_test(tmp_path: Path) -> None:
+    command = (sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path)
+    code, said = run(*command, cwd=CHECKOUT / "backend")
+    assert code == 0, said
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    needed = {f"app/shipped/{name}" for name in ("alembic.ini", "config/agents.yaml", "migrations/env.py")}
+    assert needed | {"app/main.py", "app/static/index.html"} <= set(names)
+    assert not [name for name in names if name.startswith("app/tests/") or name.endswith(".pyc")]
 
 
 # ---- what is said about tools and tests ----
