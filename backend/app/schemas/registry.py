@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from app.errors import FieldError, UnknownAgent, UnknownTemplate
-from app.schemas.text import FilledText, StorableText
+from app.schemas.text import storable
 
 MAX_STEPS = 50
 MAX_ENTRIES = 500
@@ -17,14 +17,19 @@ MAX_REMINDER_HOURS = 24 * 366
 # A letter first: the command line tells `-m 2=MODEL` (a step) from `-m developer=MODEL` (an agent) by it.
 # No slash and no `=`: names stand in addresses and before that equals sign.
 Name = Annotated[
-    StorableText, StringConstraints(max_length=100, pattern=r"^[^\W\d_](?:[\w .-]*[\w.-])?$", strip_whitespace=True)
+    str,
+    StringConstraints(max_length=100, pattern=r"^[^\W\d_](?:[\w .-]*[\w.-])?$", strip_whitespace=True),
+    AfterValidator(storable),
 ]
-ModelName = Annotated[FilledText, StringConstraints(max_length=255, strip_whitespace=True)]
+ModelName = Annotated[
+    str, StringConstraints(min_length=1, max_length=255, strip_whitespace=True), AfterValidator(storable)
+]
 # OpenCode's own names; agents in subfolders have a slash.
-OpencodeAgentName = Annotated[FilledText, StringConstraints(max_length=200, strip_whitespace=True)]
-Description = Annotated[StorableText, StringConstraints(max_length=4_000)]
-Instructions = Annotated[StorableText, StringConstraints(max_length=32_000)]
-
+OpencodeAgentName = Annotated[
+    str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True), AfterValidator(storable)
+]
+Description = Annotated[str, StringConstraints(max_length=4_000), AfterValidator(storable)]
+Instructions = Annotated[str, StringConstraints(max_length=32_000), AfterValidator(storable)]
 Hours = Annotated[float, Field(gt=0, le=MAX_REMINDER_HOURS, allow_inf_nan=False, strict=True)]
 
 

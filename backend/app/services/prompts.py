@@ -89,4 +89,5 @@ headings, outside of any code block, and write "None." below a heading that has 
 
 {_HEADINGS}
 
-Name files, commands and their results. Say what you did not do or could not check."""
+Name files, commands and their results, and say what you did not do or could not check. Whoever comes next gets the \
+task and this hand-off and nothing else: repeat what is still needed from the hand-off you got, such as requirements."""
