@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeGuard
 
 from tree import files
 
@@ -26,12 +27,26 @@ def check(root: Path) -> list[str]:
 
 
 def _moves(tree: ast.AST) -> Iterator[int]:
+    first = {id(node) for node in _first_statuses(tree)}
     for node in ast.walk(tree):
         # `x.status` where it is written to; a bare `status = …` is a local name and no attribute.
-        if isinstance(node, ast.Attribute) and node.attr == "status" and isinstance(node.ctx, ast.Store):
+        if _is_written(node) and id(node) not in first:
             yield node.lineno
         if isinstance(node, ast.Call) and (_is_update(node) or _is_setattr(node)):
             yield node.lineno
+
+
+def _is_written(node: ast.AST) -> TypeGuard[ast.Attribute]:
+    return isinstance(node, ast.Attribute) and node.attr == "status" and isinstance(node.ctx, ast.Store)
+
+
+def _first_statuses(tree: ast.AST) -> Iterator[ast.Attribute]:
+    """`self.status = …` in a constructor: what an object begins with (the HTTP status of an error, say)."""
+    for function in ast.walk(tree):
+        if isinstance(function, ast.FunctionDef) and function.name == "__init__":
+            for node in ast.walk(function):
+                if _is_written(node) and isinstance(node.value, ast.Name) and node.value.id == "self":
+                    yield node
 
 
 def _is_setattr(call: ast.Call) -> bool:

@@ -93,6 +93,8 @@ def test_sizes_gate_takes_a_reason_but_neither_an_empty_nor_a_stale_one(tree: Tr
         "run.status = 'done'",
         "run.status: str = 'done'",
         "a, run.status = 1, 'done'",
+        "def __init__(self, run): run.status = 'done'",
+        "def finish(self): self.status = 'done'",
         "setattr(run, 'status', 'done')",
         "update(Step).where(Step.id == 1).values(status='done')",
         "sa.update(Step).values({'status': 'done'})",
@@ -108,6 +110,7 @@ def test_statuses_gate_sees_every_way_to_move_a_status(tree: Tree, statement: st
 
 def test_statuses_gate_accepts_transitions_new_rows_and_reading(tree: Tree) -> None:
     reading = "status = run.status\nrow = Step(status='pending')\ninsert(Step).values(status='pending')\n"
+    reading += "class Problem:\n    def __init__(self, status):\n        self.status = status\n"
     root = tree(
         {"backend/app/services/transitions.py": "run.status = 'done'\n", "backend/app/services/pipelines.py": reading}
     )
