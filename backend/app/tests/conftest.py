@@ -1,8 +1,10 @@
 """Fixtures for every test: an environment of its own, settings, and a database on SQLite and on PostgreSQL."""
 
+import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -12,12 +14,17 @@ from sqlalchemy import MetaData, create_engine
 from sqlalchemy.engine import make_url
 
 from app.adapters.database import Database, sync_url
-from app.adapters.database_schema import upgrade_schema_blocking
+from app.adapters.database_schema import upgrade_schema
+from app.adapters.dbos_engine import DbosEngine
+from app.schemas.work import Release, Segment
 from app.settings import Settings
 from app.tests.postgres import PostgresServer, libpq_address, running_postgres
 
 DIALECTS = ("sqlite", "postgres")
-KEPT_TABLES = {"alembic_version", "dbos_migrations", "queues"}
+POLL_SECONDS = 0.02
+"""For every engine in tests."""
+
+KEPT_TABLES = {"alembic_version", "dbos_migrations", "queues", "application_versions"}
 """What belongs to the schema rather than to a test."""
 
 
@@ -119,8 +126,34 @@ def bare_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterato
 
 
 def prepare_database(url: str) -> None:
-    """Bring a new database to what every test starts from."""
-    upgrade_schema_blocking(url)
+    """Bring a new database to what every test starts from: our tables, the queue's, and its queues.
+
+    Queues that are found at the start are looked at once; new ones after a second.
+    """
+
+    async def prepare() -> None:
+        await upgrade_schema(url)
+        database = Database(url)
+        engine = DbosEngine(database, "template", poll_seconds=POLL_SECONDS)
+        await engine.start(NoWork())
+        await engine.stop()
+        await database.dispose()
+
+    # In a thread of its own, because the fixture may be asked for while a test's loop is set up.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, prepare()).result()
+
+
+class NoWork:
+    """A handler for an engine that gets nothing to do."""
+
+    async def run_segment(self, segment: Segment) -> str:
+        """Never called."""
+        raise NotImplementedError(segment)
+
+    async def run_release(self, release: Release) -> str:
+        """Never called."""
+        raise NotImplementedError(release)
 
 
 def _emptying(url: str) -> str:
