@@ -44,7 +44,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         value = value.astimezone(UTC)
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
         """Always aware, always UTC."""
         if value is None:
             return None
@@ -121,8 +121,8 @@ class Step(Base):
     model: Mapped[str | None] = mapped_column(String(255), nullable=True)
     """As asked."""
     model_origin: Mapped[str | None] = mapped_column(String(20))
-    resolved_model: Mapped[str | None] = mapped_column(String(255))
-    used_model: Mapped[str | None] = mapped_column(String(255))
+    resolved_model: Mapped[str | None] = mapped_column(String(600))
+    used_model: Mapped[str | None] = mapped_column(String(600))
     status: Mapped[str] = mapped_column(String(30), default="pending")
     error_code: Mapped[str | None] = mapped_column(String(60))
     error_message: Mapped[str | None] = mapped_column(Text)
@@ -165,7 +165,7 @@ class Attempt(Base):
     error_message: Mapped[str | None] = mapped_column(Text)
     note: Mapped[str | None] = mapped_column(Text)
     """Something a reader should know, such as that tools may have run twice."""
-    used_model: Mapped[str | None] = mapped_column(String(255))
+    used_model: Mapped[str | None] = mapped_column(String(600))
     tokens: Mapped[dict[str, Any] | None]
     cost: Mapped[float | None]
     model_calls: Mapped[int] = mapped_column(default=0)

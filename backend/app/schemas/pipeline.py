@@ -217,6 +217,13 @@ class DiffResponse(_Response):
     deletions: int
     truncated: bool
 
+    @classmethod
+    def nothing(cls, reason: str) -> "DiffResponse":
+        """The answer when there can be no diff."""
+        return cls(
+            available=False, reason=reason, base=None, text="", files=0, additions=0, deletions=0, truncated=False
+        )
+
 
 class ConflictItem(_Response):
     """An active run on a directory."""

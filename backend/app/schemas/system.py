@@ -1,6 +1,5 @@
 """Health, login, catalog and registry answers on the wire, and the problem document."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
@@ -21,23 +20,6 @@ class LoginRequest(BaseModel):
     token: Annotated[str, StringConstraints(min_length=1, max_length=500)]
 
 
-class RegistryFileError(_Response):
-    """One mistake in a registry file, with the place to mend it."""
-
-    file: str
-    line: int | None
-    column: int | None
-    message: str
-
-
-class RegistryStatusResponse(_Response):
-    """State of the registry; with errors, the last good version is in use."""
-
-    loaded_at: datetime | None
-    directory: str
-    errors: list[RegistryFileError]
-
-
 class HealthResponse(_Response):
     """`status` is ok when work can be taken."""
 
@@ -47,7 +29,8 @@ class HealthResponse(_Response):
     database: Literal["ok", "unavailable"]
     reason: str | None
     """What stands in the way and what to do, when not ok."""
-    registry: RegistryStatusResponse
+    registry: Literal["ok", "broken", "unavailable"]
+    """broken: the last good version is in use; GET /registry/status has file, line and column."""
     queued: int
     active: int
 

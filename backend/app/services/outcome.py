@@ -35,7 +35,7 @@ def accepted_text(response: MessageResponse, *, agent: str, model: str | None) -
     _check_ran_as_asked(response, agent, model)
     if response.finish == "stop":
         if not response.text.strip():
-            raise EmptyOutput("The model finished without writing an answer. Restart the step, or choose another model.")
+            raise EmptyOutput("The model finished without writing an answer. Restart, or choose another model.")
         return response.text
     if response.finish in _ENDINGS:
         failure, sentence = _ENDINGS[response.finish]

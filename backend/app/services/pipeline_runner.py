@@ -8,7 +8,7 @@ the live registry.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
@@ -39,7 +39,7 @@ class RunnerSettings:
     """What a runner needs to know beside its collaborators."""
 
     worker_id: str
-    limits: StepLimits = StepLimits()
+    limits: StepLimits = field(default_factory=StepLimits)
     max_cost_usd: float | None = None
 
 

@@ -6,7 +6,15 @@ from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from app.errors import FieldError, InvalidBranch, InvalidRequest, InvalidStepModel, PacelineError, PayloadTooLarge
+from app.errors import (
+    FieldError,
+    InvalidBranch,
+    InvalidRequest,
+    InvalidStepModel,
+    PacelineError,
+    PayloadTooLarge,
+    UnknownOpencodeAgent,
+)
 from app.models import Pipeline, Step
 from app.schemas.model_resolution import ModelOrigin, resolve_model
 from app.schemas.pipeline import MAX_PROMPT_BYTES, PipelineCreateRequest
@@ -27,6 +35,10 @@ class WorkingDirs(Protocol):
 
     def new_workspace(self) -> str:
         """A new empty directory of our own."""
+        ...
+
+    def neutral(self) -> str:
+        """A directory of our own without any project, for questions that concern none."""
         ...
 
 
@@ -174,10 +186,11 @@ def _planned(
 
 def _at_step(error: InvalidRequest, index: int, step: _PlannedStep) -> PacelineError:
     """The same refusal with the step's number and a pointer to where the name came from."""
-    pointer = {
-        "run": f"/step_models/{index}",
-        "custom_step": f"/custom_steps/{index}/model",
-    }.get(step.origin or "", "/template")
+    if isinstance(error, UnknownOpencodeAgent):
+        pointer = f"/custom_steps/{index}/agent" if step.origin == "custom_step" else "/template"
+    else:
+        origins = {"run": f"/step_models/{index}", "custom_step": f"/custom_steps/{index}/model"}
+        pointer = origins.get(step.origin or "", "/template")
     candidates = error.errors[0].candidates if error.errors else ()
     detail = f"Step {index + 1}: {error.detail}"
     return type(error)(detail, (FieldError(pointer, error.detail, candidates),))

@@ -1,12 +1,13 @@
 """The outside as the services see it: small Protocols, implemented in adapters, joined in main.py."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
 from sqlalchemy.orm import Session
 
+from app.schemas.git import GitDiff as GitDiff
+from app.schemas.git import GitState as GitState
 from app.schemas.runtime import (
     LiveEvent,
     MessageResponse,
@@ -122,29 +123,6 @@ class WorkHandler(Protocol):
     async def run_release(self, release: Release) -> str:
         """Stop the attempt's session, wait for its segments, free the directory."""
         ...
-
-
-@dataclass(frozen=True)
-class GitState:
-    """What git says about a directory; all None when it is no repository."""
-
-    is_repository: bool
-    branch: str | None = None
-    """Checked-out branch, None when detached."""
-    commit: str | None = None
-    dirty_files: int = 0
-
-
-@dataclass(frozen=True)
-class GitDiff:
-    """A unified diff against a commit, untracked files included; cut at `limit` bytes."""
-
-    base: str | None
-    text: str
-    files: int
-    additions: int
-    deletions: int
-    truncated: bool
 
 
 class GitReader(Protocol):

@@ -10,7 +10,7 @@ from app.services.ports import GitReader, GitState
 async def check_place(git: GitReader, run: Pipeline) -> GitState:
     """The state of the run's directory; a failure names what changed since the run was created."""
     directory = run.directory.real_path
-    if not os.path.isdir(directory):  # noqa: ASYNC240
+    if not os.path.isdir(directory):
         raise WorkingDirMissing(f"The directory {directory} is gone. Put it back, then restart the run.")
     state = await git.state(directory)
     check_branch(state, directory, run.branch)
@@ -25,4 +25,4 @@ def check_branch(state: GitState, directory: str, branch: str | None) -> None:
         raise InvalidBranch(f"{directory} is no git repository, so the run cannot be on the branch {branch}.")
     if state.branch != branch:
         here = f"on {state.branch}" if state.branch else "on no branch (detached)"
-        raise BranchMismatch(f"{directory} is {here}, not on {branch}. Check out {branch}, or create the run without it.")
+        raise BranchMismatch(f"{directory} is {here}, not on {branch}. Check it out, or create the run without it.")

@@ -7,7 +7,7 @@ that same transaction, so a run is started exactly if its rows say so.
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.models import Directory, Pipeline
+from app.models import Directory, Pipeline, Step
 from app.services import leases, transitions
 from app.services.ports import Engine, Segment
 
@@ -28,14 +28,21 @@ async def pass_on(db: AsyncSession, engine: Engine, directory: Directory, pipeli
     await db.flush()
     successor = await leases.hand_over(db, directory, pipeline_id, attempt)
     if successor is not None:
-        await db.refresh(successor, ["steps"])
         await enqueue(db, engine, successor)
 
 
 async def enqueue(db: AsyncSession, engine: Engine, run: Pipeline) -> None:
-    """Enqueue a segment from the first step of the run that is not done; its steps are loaded."""
+    """Enqueue a segment from the first step of the run that is not done."""
     await db.flush()
-    segment = Segment(run.id, run.attempt, run.epoch, transitions.first_open_index(run))
+    first, steps = (
+        await db.execute(
+            select(
+                func.min(Step.order_index).filter(Step.status != "done"),
+                func.count(),
+            ).where(Step.pipeline_id == run.id)
+        )
+    ).one()
+    segment = Segment(run.id, run.attempt, run.epoch, steps if first is None else first)
     await db.run_sync(lambda session: engine.enqueue_segment(session, segment))
 
 
@@ -50,7 +57,8 @@ async def queue_position(db: AsyncSession, run: Pipeline) -> int:
             Pipeline.status == "pending",
             Pipeline.queue_number < run.queue_number,
             # The holder is pending too until its segment begins, but it waits for nobody.
-            Directory.holder_id.is_distinct_from(Pipeline.id),
+            Directory.holder_id.is_distinct_from(Pipeline.id)
+            | Directory.holder_attempt.is_distinct_from(Pipeline.attempt),
         )
     )
     return (ahead or 0) + 1

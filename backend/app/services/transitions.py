@@ -15,32 +15,35 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from app.errors import NotFound, StaleEpoch, StateConflict
 from app.models import Approval, Pipeline, Step
+from app.schemas.audit import AuditType
 from app.schemas.pipeline import FINAL_PIPELINE, FINAL_STEP
 from app.services import audit
 
 
 async def guard(db: AsyncSession, pipeline_id: int, epoch: int) -> Pipeline:
     """The run with its steps, locked, if `epoch` is still the current one; else StaleEpoch."""
-    done = await db.execute(
+    locked = await db.scalar(
         update(Pipeline)
         .where(Pipeline.id == pipeline_id, Pipeline.epoch == epoch)
         .values(epoch=epoch)
+        .returning(Pipeline.id)
         .execution_options(synchronize_session=False)
     )
-    if done.rowcount != 1:
+    if locked is None:
         raise StaleEpoch(f"run {pipeline_id} is no longer in epoch {epoch}")
     return await _load(db, pipeline_id)
 
 
 async def lock_run(db: AsyncSession, pipeline_id: int) -> Pipeline:
     """The run with its steps, locked for a decision; NotFound when there is none."""
-    done = await db.execute(
+    locked = await db.scalar(
         update(Pipeline)
         .where(Pipeline.id == pipeline_id)
         .values(epoch=Pipeline.epoch)
+        .returning(Pipeline.id)
         .execution_options(synchronize_session=False)
     )
-    if done.rowcount != 1:
+    if locked is None:
         raise NotFound(f"There is no run {pipeline_id}. `paceline runs` lists them.")
     return await _load(db, pipeline_id)
 
@@ -162,7 +165,7 @@ def first_open_index(run: Pipeline) -> int:
 
 def start_step(db: AsyncSession, step: Step, *, number: int, model: str | None, resumed: bool) -> None:
     """pending -> running; an already running step is only noted as resumed."""
-    kind = "step.resumed" if step.status == "running" or resumed else "step.started"
+    kind: AuditType = "step.resumed" if step.status == "running" or resumed else "step.started"
     if step.status != "running":
         step.status = "running"
         step.started_at = _now()

@@ -1,0 +1,115 @@
+"""Runs: create, list, read, decide."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Query
+
+from app.routers.deps import ActorDep, Cursor, Limit, PipelineId, ServicesDep, StepId
+from app.schemas.pipeline import (
+    AttemptList,
+    ConflictList,
+    DecisionRequest,
+    DiffResponse,
+    PipelineCreateRequest,
+    PipelinePage,
+    PipelineResponse,
+    PipelineStatus,
+)
+from app.schemas.text import StorableText
+
+DIFF_LIMIT_BYTES = 1_000_000
+
+router = APIRouter(prefix="/pipelines", tags=["runs"])
+
+Decision = Annotated[DecisionRequest | None, Body()]
+Filter = Annotated[StorableText | None, Query(max_length=300)]
+
+
+@router.get("")
+async def list_pipelines(
+    services: ServicesDep,
+    status: Annotated[list[PipelineStatus] | None, Query(max_length=7)] = None,
+    template: Filter = None,
+    q: Filter = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> PipelinePage:
+    """Runs, newest first. `status` may be repeated; `q` searches titles and prompts."""
+    return await services.queries.page(status=status or [], template=template, text=q, limit=limit, cursor=cursor)
+
+
+@router.post("", status_code=201)
+async def create_pipeline(body: PipelineCreateRequest, services: ServicesDep, actor: ActorDep) -> PipelineResponse:
+    """Create a run and start it, or put it in line for its directory."""
+    pipeline_id = await services.pipelines.create(body, actor)
+    return await services.queries.detail(pipeline_id)
+
+
+@router.get("/conflicts")
+async def list_conflicts(
+    services: ServicesDep, working_dir: Annotated[StorableText, Query(max_length=4096)]
+) -> ConflictList:
+    """Active runs on a directory, by its real path."""
+    return await services.queries.conflicts(services.working_dirs.resolve(working_dir))
+
+
+@router.get("/{pipeline_id}")
+async def get_pipeline(pipeline_id: PipelineId, services: ServicesDep) -> PipelineResponse:
+    """One run with its steps, hand-offs and newest gate."""
+    return await services.queries.detail(pipeline_id)
+
+
+@router.get("/{pipeline_id}/diff")
+async def get_diff(pipeline_id: PipelineId, services: ServicesDep) -> DiffResponse:
+    """What changed in the run's directory since its base commit, untracked files included."""
+    directory, base = await services.queries.place(pipeline_id)
+    state = await services.git.state(directory)
+    if not state.is_repository:
+        return DiffResponse.nothing(f"{directory} is no git repository, so changes cannot be shown.")
+    diff = await services.git.diff(directory, base, DIFF_LIMIT_BYTES)
+    return DiffResponse(
+        available=True, reason=None, base=diff.base, text=diff.text, files=diff.files, additions=diff.additions,
+        deletions=diff.deletions, truncated=diff.truncated,
+    )  # fmt: skip
+
+
+@router.get("/{pipeline_id}/steps/{step_id}/attempts")
+async def list_attempts(pipeline_id: PipelineId, step_id: StepId, services: ServicesDep) -> AttemptList:
+    """All tries at a step with the exact prompt and, once ended, the transcript."""
+    return await services.queries.attempts(pipeline_id, step_id)
+
+
+@router.post("/{pipeline_id}/approve")
+async def approve_pipeline(
+    pipeline_id: PipelineId, services: ServicesDep, actor: ActorDep, body: Decision = None
+) -> PipelineResponse:
+    """Approve the open gate; the comment goes into the next step's prompt."""
+    await services.decisions.approve(pipeline_id, actor, body.comment if body else None)
+    return await services.queries.detail(pipeline_id)
+
+
+@router.post("/{pipeline_id}/reject")
+async def reject_pipeline(
+    pipeline_id: PipelineId, services: ServicesDep, actor: ActorDep, body: Decision = None
+) -> PipelineResponse:
+    """Reject the open gate; the run fails with `rejected`."""
+    await services.decisions.reject(pipeline_id, actor, body.comment if body else None)
+    return await services.queries.detail(pipeline_id)
+
+
+@router.post("/{pipeline_id}/abort")
+async def abort_pipeline(
+    pipeline_id: PipelineId, services: ServicesDep, actor: ActorDep, _body: Decision = None
+) -> PipelineResponse:
+    """End the run; answers when OpenCode is idle for it, or after 10 s."""
+    await services.decisions.abort(pipeline_id, actor)
+    return await services.queries.detail(pipeline_id)
+
+
+@router.post("/{pipeline_id}/restart")
+async def restart_pipeline(
+    pipeline_id: PipelineId, services: ServicesDep, actor: ActorDep, _body: Decision = None
+) -> PipelineResponse:
+    """Begin a new attempt of a failed or aborted run at its first step that is not done."""
+    await services.decisions.restart(pipeline_id, actor)
+    return await services.queries.detail(pipeline_id)

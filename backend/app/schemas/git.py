@@ -1,0 +1,26 @@
+"""What git says about a directory, free of how it was asked."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class GitState:
+    """What git says about a directory; all None when it is no repository."""
+
+    is_repository: bool
+    branch: str | None = None
+    """Checked-out branch, None when detached."""
+    commit: str | None = None
+    dirty_files: int = 0
+
+
+@dataclass(frozen=True)
+class GitDiff:
+    """A unified diff against a commit, untracked files included; cut at `limit` bytes."""
+
+    base: str | None
+    text: str
+    files: int
+    additions: int
+    deletions: int
+    truncated: bool

@@ -1,0 +1,237 @@
+"""Reads runs for lists and pages. One reading session each, closed before the answer is written."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.orm import selectinload, undefer
+
+from app.errors import NotFound
+from app.models import Approval, Attempt, Directory, Pipeline, Step
+from app.schemas.handoff import HandoffSections
+from app.schemas.pipeline import (
+    FINAL_PIPELINE,
+    ApprovalPage,
+    ApprovalResponse,
+    AttemptList,
+    AttemptResponse,
+    ConflictItem,
+    ConflictList,
+    HandoffResponse,
+    PipelinePage,
+    PipelineResponse,
+    PipelineSummary,
+    StepPip,
+    StepStatusResponse,
+)
+from app.schemas.runtime import Tokens
+from app.services.attempts import unpack_transcript
+from app.services.paging import before_id, cut_page
+
+
+class RunQueries:
+    """Everything the API reads about runs."""
+
+    def __init__(self, reads: async_sessionmaker[AsyncSession], max_cost_usd: float | None = None) -> None:
+        """`max_cost_usd` is shown with each run."""
+        self._reads = reads
+        self._max_cost_usd = max_cost_usd
+
+    async def page(
+        self, *, status: Sequence[str], template: str | None, text: str | None, limit: int, cursor: str | None
+    ) -> PipelinePage:
+        """Runs, newest first; `text` is searched in titles and prompts, without regard to case."""
+        query = select(Pipeline).where(Pipeline.id < before_id(cursor)).order_by(Pipeline.id.desc()).limit(limit + 1)
+        if status:
+            query = query.where(Pipeline.status.in_(status))
+        if template:
+            query = query.where(Pipeline.template == template)
+        if text:
+            query = query.where(
+                Pipeline.title.icontains(text, autoescape=True) | Pipeline.prompt.icontains(text, autoescape=True)
+            )
+        async with self._reads() as db:
+            rows = (await db.scalars(query.options(selectinload(Pipeline.steps)))).all()
+            runs, next_cursor = cut_page(rows, limit)
+            places = await _queue_positions(db, runs)
+        items = [
+            PipelineSummary(**_head(run, places), steps=[StepPip.model_validate(step) for step in run.steps])
+            for run in runs
+        ]
+        return PipelinePage(items=items, next_cursor=next_cursor)
+
+    async def detail(self, pipeline_id: int) -> PipelineResponse:
+        """One run with its steps, hand-offs and newest gate."""
+        steps = selectinload(Pipeline.steps)
+        query = (
+            select(Pipeline)
+            .where(Pipeline.id == pipeline_id)
+            .options(steps.selectinload(Step.handoffs), steps.selectinload(Step.approvals))
+        )
+        async with self._reads() as db:
+            run = (await db.scalars(query)).one_or_none()
+            if run is None:
+                raise NotFound(f"There is no run {pipeline_id}. `paceline runs` lists them.")
+            places = await _queue_positions(db, [run])
+            tries = await _attempt_counts(db, run.id)
+        gates = [gate for step in run.steps for gate in step.approvals]
+        return PipelineResponse(
+            **_head(run, places),
+            prompt=run.prompt,
+            base_commit=run.base_commit,
+            warnings=run.warnings,
+            max_cost_usd=self._max_cost_usd,
+            approval=_approval(gates),
+            steps=[_step(step, tries.get(step.id, 0)) for step in run.steps],
+        )
+
+    async def attempts(self, pipeline_id: int, step_id: int) -> AttemptList:
+        """All tries at a step with prompts and transcripts."""
+        query = (
+            select(Attempt)
+            .join(Step, Step.id == Attempt.step_id)
+            .where(Step.id == step_id, Step.pipeline_id == pipeline_id)
+            .order_by(Attempt.number)
+            .options(undefer(Attempt.transcript))
+        )
+        async with self._reads() as db:
+            if await db.scalar(select(Step.id).where(Step.id == step_id, Step.pipeline_id == pipeline_id)) is None:
+                raise NotFound(f"Run {pipeline_id} has no step with the id {step_id}.")
+            rows = (await db.scalars(query)).all()
+        return AttemptList(items=[_attempt(row) for row in rows])
+
+    async def place(self, pipeline_id: int) -> tuple[str, str | None]:
+        """The real directory of a run and its base commit."""
+        query = (
+            select(Directory.real_path, Pipeline.base_commit)
+            .join(Pipeline, Pipeline.directory_id == Directory.id)
+            .where(Pipeline.id == pipeline_id)
+        )
+        async with self._reads() as db:
+            row = (await db.execute(query)).one_or_none()
+        if row is None:
+            raise NotFound(f"There is no run {pipeline_id}. `paceline runs` lists them.")
+        return row.real_path, row.base_commit
+
+    async def conflicts(self, real_path: str) -> ConflictList:
+        """Active runs on a directory in the order in which they have or get it."""
+        query = (
+            select(Pipeline)
+            .join(Directory, Pipeline.directory_id == Directory.id)
+            .where(Directory.real_path == real_path, Pipeline.status.not_in(FINAL_PIPELINE))
+            .order_by(Pipeline.queue_number)
+        )
+        async with self._reads() as db:
+            runs = (await db.scalars(query)).all()
+        items = [ConflictItem.model_validate(run) for run in runs]
+        return ConflictList(real_path=real_path, items=items)
+
+    async def approvals(self, *, status: str | None, limit: int, cursor: str | None) -> ApprovalPage:
+        """Gates, newest first."""
+        query = select(Approval).where(Approval.id < before_id(cursor)).order_by(Approval.id.desc()).limit(limit + 1)
+        if status:
+            query = query.where(Approval.status == status)
+        async with self._reads() as db:
+            rows = (await db.scalars(query)).all()
+        page, next_cursor = cut_page(rows, limit)
+        return ApprovalPage(items=[ApprovalResponse.model_validate(row) for row in page], next_cursor=next_cursor)
+
+    async def load(self) -> tuple[int, int]:
+        """How many runs wait and how many are at work."""
+        count = select(func.count()).select_from(Pipeline)
+        async with self._reads() as db:
+            queued = await db.scalar(count.where(Pipeline.status == "pending"))
+            active = await db.scalar(count.where(Pipeline.status == "running"))
+        return queued or 0, active or 0
+
+
+async def _queue_positions(db: AsyncSession, runs: Iterable[Pipeline]) -> dict[int, int]:
+    """Place of each waiting run among the waiting runs of its directory, from 1."""
+    directories = {run.directory_id for run in runs if run.status == "pending"}
+    if not directories:
+        return {}
+    place = func.row_number().over(partition_by=Pipeline.directory_id, order_by=Pipeline.queue_number)
+    rows = await db.execute(
+        select(Pipeline.id, place)
+        .join(Directory, Directory.id == Pipeline.directory_id)
+        .where(
+            Pipeline.directory_id.in_(directories),
+            Pipeline.status == "pending",
+            # The holder is pending until its segment begins, but it waits for nobody.
+            Directory.holder_id.is_distinct_from(Pipeline.id)
+            | Directory.holder_attempt.is_distinct_from(Pipeline.attempt),
+        )
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+async def _attempt_counts(db: AsyncSession, pipeline_id: int) -> dict[int, int]:
+    rows = await db.execute(
+        select(Attempt.step_id, func.count())
+        .join(Step, Step.id == Attempt.step_id)
+        .where(Step.pipeline_id == pipeline_id)
+        .group_by(Attempt.step_id)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def _head(run: Pipeline, places: dict[int, int]) -> dict[str, Any]:
+    names = (
+        "id", "title", "template", "status", "error_code", "error_message", "working_dir", "branch",
+        "attempt", "created_at", "started_at", "finished_at", "created_by",
+    )  # fmt: skip
+    known = [step.cost for step in run.steps if step.cost is not None]
+    return {name: getattr(run, name) for name in names} | {
+        "queue_position": places.get(run.id),
+        "tokens": sum((_tokens(step.tokens) for step in run.steps), Tokens()),
+        "cost": sum(known) if known else None,
+    }
+
+
+def _tokens(stored: dict[str, Any] | None) -> Tokens:
+    return Tokens.model_validate(stored or {})
+
+
+def _approval(gates: list[Approval]) -> ApprovalResponse | None:
+    if not gates:
+        return None
+    return ApprovalResponse.model_validate(max(gates, key=lambda gate: (gate.status == "pending", gate.id)))
+
+
+def _step(step: Step, tries: int) -> StepStatusResponse:
+    names = (
+        "id", "type", "agent_name", "description", "order_index", "status", "model", "resolved_model",
+        "model_origin", "used_model", "started_at", "finished_at", "error_code", "error_message", "cost",
+    )  # fmt: skip
+    return StepStatusResponse(
+        **{name: getattr(step, name) for name in names},
+        tokens=_tokens(step.tokens),
+        attempts=tries,
+        latest_handoff=_handoff(step),
+    )
+
+
+def _handoff(step: Step) -> HandoffResponse | None:
+    """The newest hand-off of a finished step; a step that failed (or runs again) has none."""
+    if step.status != "done" or not step.handoffs:
+        return None
+    row = step.handoffs[-1]
+    return HandoffResponse(
+        text=row.text,
+        structured=row.structured,
+        sections=HandoffSections.model_validate(row.sections),
+        created_at=row.created_at,
+    )
+
+
+def _attempt(row: Attempt) -> AttemptResponse:
+    names = (
+        "number", "pipeline_attempt", "outcome", "error_message", "note", "prompt", "session_id", "used_model",
+        "cost", "model_calls", "started_at", "finished_at",
+    )  # fmt: skip
+    return AttemptResponse(
+        **{name: getattr(row, name) for name in names},
+        tokens=_tokens(row.tokens),
+        transcript=unpack_transcript(row.transcript),
+    )
