@@ -1,11 +1,22 @@
-// Starts the page: mounts the application into the document.
+// Starts the page: uses a login that the address brought, then draws.
+import "./styles/index.css";
+import { QueryClientProvider } from "@tanstack/react-query";
+import { RouterProvider } from "@tanstack/react-router";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
+import { router } from "./app/router";
+import { logInFromAddress } from "./features/session/api";
+import { createQueryClient } from "./lib/query-client";
 
-const root = document.getElementById("root");
-if (!root) throw new Error("index.html has no element with the id root");
-createRoot(root).render(
+const element = document.getElementById("root");
+if (!element) throw new Error("index.html has no element with the id root");
+const root = createRoot(element);
+
+await logInFromAddress();
+root.render(
   <StrictMode>
-    <h1>Paceline</h1>
+    <QueryClientProvider client={createQueryClient()}>
+      <RouterProvider router={router} />
+    </QueryClientProvider>
   </StrictMode>,
 );

@@ -1,0 +1,4 @@
+// The page that starts a run.
+export function NewRunPage() {
+  return <h1>New run</h1>;
+}

@@ -1,0 +1,19 @@
+// Templates and agents of the registry, as they can be picked.
+import { queryOptions } from "@tanstack/react-query";
+import { answerOf, api } from "@/lib/api";
+
+export const registryKeys = {
+  all: ["registry"] as const,
+  templates: ["registry", "templates"] as const,
+  agents: ["registry", "agents"] as const,
+};
+
+export const templatesOptions = queryOptions({
+  queryKey: registryKeys.templates,
+  queryFn: async ({ signal }) => (await answerOf(api.GET("/registry/pipelines", { signal }))).items,
+});
+
+export const agentsOptions = queryOptions({
+  queryKey: registryKeys.agents,
+  queryFn: async ({ signal }) => (await answerOf(api.GET("/registry/agents", { signal }))).items,
+});

@@ -1,0 +1,96 @@
+// A gate: the question, what the agent before it left, what changed, and the decision.
+import { Markdown } from "@/components/markdown";
+import { clock, plural } from "@/lib/format";
+import { stepWord } from "@/lib/status";
+import { showHidden } from "@/lib/visible";
+import type { Approval, Run, Step } from "@/types/api";
+import { Changes, DiffCounts, useDiff } from "./changes";
+import { GateDecision } from "./gate-decision";
+import { HandoffView } from "./handoff-view";
+import { costWord } from "./run-header";
+import { approvalOf, countQuestions, handoffBefore } from "./selection";
+
+interface GatePanelProps {
+  run: Run;
+  gate: Step;
+  now: number;
+}
+
+function reminderLine(approval: Approval | null, now: number): string | null {
+  if (approval?.status !== "pending") return null;
+  if (approval.reminded_at) return `reminded at ${clock(approval.reminded_at, now)}`;
+  return approval.remind_at && `reminder at ${clock(approval.remind_at, now)}`;
+}
+
+function GateHead({ run, gate, now }: GatePanelProps) {
+  const approval = approvalOf(run, gate);
+  const diff = useDiff(run).data;
+  const questions = countQuestions(handoffBefore(run, gate));
+  const reminder = reminderLine(approval, now);
+  return (
+    <header>
+      <div className="flex flex-wrap items-baseline justify-between gap-2.5">
+        <h2 className="text-[15px]">{showHidden(approval?.question || gate.description || "Go on?")}</h2>
+        {reminder && <small className="text-ink-2">{reminder}</small>}
+      </div>
+      <div className="meta">
+        {diff?.available && (
+          <span>
+            changes{" "}
+            <b>
+              <DiffCounts diff={diff} />
+            </b>
+          </span>
+        )}
+        <span>
+          cost so far <b>{costWord(run)}</b>
+        </span>
+        <span>
+          <b>{plural(questions, "open question")}</b>
+        </span>
+      </div>
+    </header>
+  );
+}
+
+function Decided({ approval, gate, now }: { approval: Approval | null; gate: Step; now: number }) {
+  if (!approval?.decided_at) {
+    return (
+      <p className="text-ink-2">{gate.status === "pending" ? "The run is not here yet." : stepWord(gate.status)}</p>
+    );
+  }
+  return (
+    <div className="grid gap-2">
+      <p>
+        <b className="font-semibold capitalize">{approval.status}</b> by {approval.decided_by ?? "somebody"} at{" "}
+        {clock(approval.decided_at, now)}
+      </p>
+      {approval.comment && <Markdown text={approval.comment} />}
+    </div>
+  );
+}
+
+export function GatePanel({ run, gate, now }: GatePanelProps) {
+  const waiting = gate.status === "waiting_for_approval";
+  const handoff = handoffBefore(run, gate);
+  return (
+    <section className="panel gate min-w-0" aria-label="Approval" data-decided={!waiting || undefined}>
+      <GateHead run={run} gate={gate} now={now} />
+      {handoff ? (
+        <HandoffView handoff={handoff} />
+      ) : (
+        <div className="hand">
+          <p className="hand-whole bg-panel px-[18px] py-3 text-ink-3">There is no hand-off before this gate.</p>
+        </div>
+      )}
+      <div className="gate-body">
+        <Changes run={run} />
+        {waiting ? (
+          <GateDecision run={run} gate={gate} />
+        ) : (
+          <Decided approval={approvalOf(run, gate)} gate={gate} now={now} />
+        )}
+      </div>
+    </section>
+  );
+}

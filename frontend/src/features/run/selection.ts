@@ -1,0 +1,41 @@
+// Which step the page shows, and what belongs to it.
+import type { Approval, Handoff, Run, Step } from "@/types/api";
+
+/** The step that matters now: the waiting one, else the running, the failed, the last that began, the first. */
+export function currentStep(steps: Step[]): Step | undefined {
+  return (
+    steps.find((step) => step.status.startsWith("waiting")) ??
+    steps.find((step) => step.status === "running") ??
+    steps.find((step) => step.status === "failed") ??
+    steps.findLast((step) => step.started_at !== null) ??
+    steps[0]
+  );
+}
+
+/** The step of the address (from 1), else the current one. */
+export function chosenStep(run: Run, wanted: number | undefined): Step | undefined {
+  return run.steps.find((step) => step.order_index + 1 === wanted) ?? currentStep(run.steps);
+}
+
+/** The hand-off that a gate is about: the nearest earlier agent step's. */
+export function handoffBefore(run: Run, gate: Step): Handoff | null {
+  const before = run.steps.filter((step) => step.type === "agent" && step.order_index < gate.order_index);
+  return before.at(-1)?.latest_handoff ?? null;
+}
+
+/** The next agent step after a gate. */
+export function agentAfter(run: Run, gate: Step): Step | undefined {
+  return run.steps.find((step) => step.type === "agent" && step.order_index > gate.order_index);
+}
+
+/** The gate's own record, when the run's newest gate is this one. */
+export function approvalOf(run: Run, gate: Step): Approval | null {
+  return run.approval?.step_id === gate.id ? run.approval : null;
+}
+
+/** How many open questions a hand-off lists: its bullet points, or one for a paragraph; "none" in words counts as none. */
+export function countQuestions(handoff: Handoff | null): number {
+  const text = handoff?.sections.open_questions?.trim() ?? "";
+  if (text === "" || /^[-*\s]*(none|no|nothing|n\/a)\b[^?]*$/i.test(text)) return 0;
+  return text.split("\n").filter((line) => /^\s*([-*+]|\d+[.)])\s/.test(line)).length || 1;
+}

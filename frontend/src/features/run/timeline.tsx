@@ -1,0 +1,106 @@
+// The timeline: a lane for each step, on the clock of the run.
+import { useQueries } from "@tanstack/react-query";
+import { attemptsOptions, liveOptions } from "@/features/runs/api";
+import { duration, elapsed } from "@/lib/format";
+import { isFinal } from "@/lib/status";
+import type { Run } from "@/types/api";
+import { extent, queueSpan, type Span, type StepTimes, stepSpans, ticks } from "./spans";
+
+const LEGEND = [
+  ["model", "model"],
+  ["tool", "tools"],
+  ["wait", "waiting"],
+] as const;
+const SECONDS_BELOW_MS = 5 * 60_000;
+
+/** What is known about the times of each step: attempts once read, live parts while it runs. */
+function useStepTimes(run: Run): StepTimes[] {
+  const attempts = useQueries({
+    queries: run.steps.map((step) => ({ ...attemptsOptions(run.id, step.id), enabled: step.attempts > 0 })),
+  });
+  const lives = useQueries({ queries: run.steps.map((step) => liveOptions(step.id)) });
+  return run.steps.map((step, index) => ({ step, attempts: attempts[index]?.data, live: lives[index]?.data }));
+}
+
+function Bar({ span, extent: [start, end] }: { span: Span; extent: [number, number] }) {
+  const percent = (moment: number) => (100 * (Math.min(Math.max(moment, start), end) - start)) / (end - start);
+  const left = percent(span.from);
+  return (
+    <i className="span" data-kind={span.kind} style={{ left: `${left}%`, width: `${percent(span.to) - left}%` }} />
+  );
+}
+
+function Lane({ times, before, extent: range, now }: LaneProps) {
+  const { step } = times;
+  const time = elapsed(step.started_at, step.finished_at, now);
+  const open = step.started_at !== null && !isFinal(step.status);
+  return (
+    <li className="lane">
+      <span>
+        {step.order_index + 1} {step.agent_name ?? "approval"}
+      </span>
+      <span className="track" aria-hidden="true">
+        {[...before, ...stepSpans(times, now)].map((span) => (
+          <Bar key={`${span.kind} ${span.from}`} span={span} extent={range} />
+        ))}
+      </span>
+      <span className={open ? "text-run" : "text-ink-3"}>
+        {time === undefined ? "" : duration(time)}
+        {open && " …"}
+      </span>
+    </li>
+  );
+}
+
+interface LaneProps {
+  times: StepTimes;
+  before: Span[];
+  extent: [number, number];
+  now: number;
+}
+
+function Axis({ extent: range, ended }: { extent: [number, number]; ended: boolean }) {
+  const short = range[1] - range[0] < SECONDS_BELOW_MS;
+  const format = new Intl.DateTimeFormat("en-GB", { timeStyle: short ? "medium" : "short" });
+  return (
+    <div className="axis" aria-hidden="true">
+      {ticks(range, 5).map((moment, index) => (
+        <span key={moment} className={index % 4 === 0 ? "" : "wide-only"}>
+          {index === 4 && !ended ? "now" : format.format(moment)}
+        </span>
+      ))}
+    </div>
+  );
+}
+
+export function Timeline({ run, now }: { run: Run; now: number }) {
+  const times = useStepTimes(run);
+  const range = extent(run, now);
+  return (
+    <section className="panel timeline" aria-labelledby="timeline">
+      <div className="flex flex-wrap justify-between gap-2">
+        <h2 id="timeline">Timeline</h2>
+        <span className="legend" aria-hidden="true">
+          {LEGEND.map(([kind, word]) => (
+            <span key={kind}>
+              <i className="span" data-kind={kind} />
+              {word}
+            </span>
+          ))}
+        </span>
+      </div>
+      <ol className="grid gap-[7px]">
+        {times.map((item, index) => (
+          <Lane
+            key={item.step.id}
+            times={item}
+            before={index === 0 ? queueSpan(run, now) : []}
+            extent={range}
+            now={now}
+          />
+        ))}
+      </ol>
+      <Axis extent={range} ended={run.finished_at !== null} />
+    </section>
+  );
+}

@@ -1,0 +1,116 @@
+// Runs as the API serves them: query keys, how each is read, and what changes them.
+import { infiniteQueryOptions, queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
+import { answerOf, api } from "@/lib/api";
+import { isFinal } from "@/lib/status";
+import type { Attempt, Run } from "@/types/api";
+import { type RunFilters, statusesOf } from "./filters";
+import type { LiveStep } from "./live";
+
+export const PAGE_SIZE = 50;
+const RECENT = 20;
+
+export const runKeys = {
+  all: ["runs"] as const,
+  lists: ["runs", "list"] as const,
+  list: (filters: RunFilters) => ["runs", "list", filters] as const,
+  recent: ["runs", "recent"] as const,
+  fresh: ["runs", "fresh"] as const,
+  details: ["runs", "detail"] as const,
+  detail: (id: number) => ["runs", "detail", id] as const,
+  attempts: (id: number, stepId: number) => ["runs", "attempts", id, stepId] as const,
+  diff: (id: number) => ["runs", "diff", id] as const,
+  lives: ["runs", "live"] as const,
+  live: (stepId: number) => ["runs", "live", stepId] as const,
+};
+
+/** The list under its filters, page by page, newest first. */
+export function runListOptions(filters: RunFilters) {
+  const query = { status: statusesOf(filters), template: filters.template, q: filters.q, limit: PAGE_SIZE };
+  return infiniteQueryOptions({
+    queryKey: runKeys.list(filters),
+    queryFn: ({ pageParam, signal }) => {
+      const cursor = pageParam === null ? {} : { cursor: pageParam };
+      return answerOf(api.GET("/pipelines", { params: { query: { ...withoutEmpty(query), ...cursor } }, signal }));
+    },
+    initialPageParam: null as string | null,
+    getNextPageParam: (page) => page.next_cursor,
+  });
+}
+
+/** The newest runs, for suggestions of directories. */
+export const recentRunsOptions = queryOptions({
+  queryKey: runKeys.recent,
+  queryFn: ({ signal }) => answerOf(api.GET("/pipelines", { params: { query: { limit: RECENT } }, signal })),
+});
+
+/** One run; `poll` reads it again every few seconds while the event stream is broken. */
+export function runOptions(id: number, poll = false) {
+  return queryOptions({
+    queryKey: runKeys.detail(id),
+    queryFn: ({ signal }) => readRun(id, signal),
+    refetchInterval: (query) => (poll && query.state.data && !isFinal(query.state.data.status) ? 5_000 : false),
+  });
+}
+
+/** Reads one run. */
+export function readRun(id: number, signal?: AbortSignal): Promise<Run> {
+  return answerOf(
+    api.GET("/pipelines/{pipeline_id}", { params: { path: { pipeline_id: id } }, ...(signal && { signal }) }),
+  );
+}
+
+/** All tries at a step, with prompts and transcripts. */
+export function attemptsOptions(id: number, stepId: number) {
+  const path = { pipeline_id: id, step_id: stepId };
+  return queryOptions({
+    queryKey: runKeys.attempts(id, stepId),
+    queryFn: async ({ signal }) => {
+      const list = await answerOf(
+        api.GET("/pipelines/{pipeline_id}/steps/{step_id}/attempts", { params: { path }, signal }),
+      );
+      return list.items as Attempt[];
+    },
+  });
+}
+
+/** What changed in the run's directory. */
+export function diffOptions(id: number) {
+  return queryOptions({
+    queryKey: runKeys.diff(id),
+    queryFn: ({ signal }) =>
+      answerOf(api.GET("/pipelines/{pipeline_id}/diff", { params: { path: { pipeline_id: id } }, signal })),
+  });
+}
+
+/** What a running step shows; filled by the event stream alone, and kept as long as the page is open. */
+export function liveOptions(stepId: number) {
+  return queryOptions<LiveStep | null>({
+    queryKey: runKeys.live(stepId),
+    queryFn: () => null,
+    enabled: false,
+    staleTime: Number.POSITIVE_INFINITY,
+    gcTime: Number.POSITIVE_INFINITY,
+  });
+}
+
+export type RunAction = "approve" | "reject" | "abort" | "restart";
+
+/** Decides, aborts or restarts a run; the answer is its new state. A refusal reads the run again, as it has moved on. */
+export function useRunAction(id: number) {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: ({ action, comment }: { action: RunAction; comment?: string }) =>
+      answerOf(
+        api.POST(`/pipelines/{pipeline_id}/${action}`, {
+          params: { path: { pipeline_id: id } },
+          body: comment ? { comment } : {},
+        }),
+      ),
+    onSettled: () => client.invalidateQueries({ queryKey: runKeys.detail(id) }),
+  });
+}
+
+function withoutEmpty<Query extends object>(query: Query): { [Key in keyof Query]: Exclude<Query[Key], undefined> } {
+  const entries = Object.entries(query).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries) as { [Key in keyof Query]: Exclude<Query[Key], undefined> };
+}
