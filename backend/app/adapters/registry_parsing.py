@@ -98,7 +98,9 @@ class _Parsed:
             text = _within(path[:-1], self._document.data, f"the key `{path[-1]}` is missing")
             self._note(self._document.place_of(path), text)
         else:
-            sentence = _SENTENCES.get(kind) or message.removeprefix("Value error, ")
+            sentence = _SENTENCES.get(kind) or message.removeprefix("Value error, ").replace(
+                "Input should be", "must be"
+            )
             self.add(path, sentence[:1].lower() + sentence[1:])
 
     def _note(self, place: Place | None, message: str) -> None:
