@@ -119,10 +119,11 @@ def _forget_savepoint(session: Session, transaction: SessionTransaction) -> None
     session.info.get("audit_marks", {}).pop(transaction, None)
 
 
-@event.listens_for(WriteSession, "after_soft_rollback")
-def _drop_audit(session: Session, transaction: SessionTransaction) -> None:
+@event.listens_for(WriteSession, "after_rollback")
+def _drop_audit(session: Session) -> None:
     """What did not happen is not reported: forget the events since the savepoint, or all of them."""
-    del session.info.get("audit", [])[session.info.get("audit_marks", {}).get(transaction, 0) :]
+    mark = session.info.get("audit_marks", {}).get(session.get_nested_transaction(), 0)
+    del session.info.get("audit", [])[mark:]
 
 
 @event.listens_for(ReadSession, "before_flush")

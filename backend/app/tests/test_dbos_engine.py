@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -167,18 +168,46 @@ async def test_stop_leaves_work_pending_and_a_start_resumes_it(
     assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
+@pytest.mark.chaos
+async def test_killed_work_is_recovered_and_recorded_steps_are_not_repeated(database_url: str) -> None:
+    async with worker_process(database_url, "crash") as dying:
+        assert [await said(dying), await said(dying)] == ["first", "second"]
+    async with worker_process(database_url, "resume") as heir:
+        assert [await said(heir) for _ in range(3)] == ["second", "walked 0 one two", "ended"]
+        assert await heir.wait() == 0
+
+
+@asynccontextmanager
+async def worker_process(url: str, mode: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Killed for good at the end of the block, if it still lives."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "app.tests.crashing_worker", url, mode, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        async with asyncio.timeout(60):
+            yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def said(process: asyncio.subprocess.Process) -> str:
+    assert process.stdout is not None
+    return (await process.stdout.readline()).decode().strip()
+
+
 async def test_the_same_engine_can_start_again_but_not_twice(database: Database) -> None:
     handler = Handler()
-    engine = DbosEngine(database, "tester", poll_seconds=0.02)
-    for segment in (FIRST, SECOND):
-        await engine.start(handler)
+    async with started(database, handler) as engine:
         with pytest.raises(RuntimeError, match="another engine"):
             await DbosEngine(database, "other").start(handler)
-        await enqueue(database, engine, segment)
-        await eventually(lambda segment=segment: handler.has_done(segment))  # type: ignore[misc]
+        await engine.stop()
+        await engine.start(handler)
+        await enqueue(database, engine, FIRST)
+        await eventually(lambda: handler.has_done(FIRST))
         await eventually(asleep(engine))
         await engine.stop()
-    await engine.stop()
 
 
 async def test_cancel_takes_waiting_and_hung_work_away(database: Database, caplog: pytest.LogCaptureFixture) -> None:
