@@ -1,0 +1,94 @@
+"""The dozen V1 calls that we use, typed: what goes over the wire and what comes back, no decisions."""
+
+from collections.abc import Mapping, Sequence
+
+from pydantic import TypeAdapter
+
+from app.adapters.opencode_http import OpencodeHttp, OpencodeRefused
+from app.adapters.opencode_wire import WireMessage, WireRequest, WireSession, WireStatus, model_object
+
+_MESSAGES = TypeAdapter(list[WireMessage])
+_SESSIONS = TypeAdapter(list[WireSession])
+_STATUSES = TypeAdapter(dict[str, WireStatus])
+_REQUESTS = TypeAdapter(list[WireRequest])
+
+QUICK = 8.0
+"""Seconds that a question about the state of things may take."""
+
+
+class OpencodeApi:
+    """Typed calls. Raises `OpencodeUnavailable`, or its child `OpencodeRefused` for error answers."""
+
+    def __init__(self, http: OpencodeHttp) -> None:
+        self.http = http
+
+    async def create_session(self, directory: str, body: Mapping[str, object]) -> WireSession:
+        """Create a session in a directory."""
+        return WireSession.model_validate(await self.http.post("/session", body, directory))
+
+    async def session(self, session_id: str) -> WireSession | None:
+        """A session, None when the server does not know it."""
+        try:
+            return WireSession.model_validate(await self.http.get(f"/session/{session_id}", timeout=QUICK))
+        except OpencodeRefused as refused:
+            if refused.status_code == 404:
+                return None
+            raise
+
+    async def children(self, session_id: str) -> list[WireSession]:
+        """The sessions that sub-agents of this one work in, grandchildren not included."""
+        return _SESSIONS.validate_python(await self.http.get(f"/session/{session_id}/children", timeout=QUICK) or [])
+
+    async def family(self, session_id: str) -> list[str]:
+        """The session and all its descendants, parents first."""
+        found = [session_id]
+        for known in found:
+            found.extend(child.id for child in await self.children(known) if child.id not in found)
+        return found
+
+    async def messages(self, session_id: str) -> list[WireMessage]:
+        """All messages of a session, oldest first."""
+        return _MESSAGES.validate_python(await self.http.get(f"/session/{session_id}/message") or [])
+
+    async def statuses(self, directory: str) -> dict[str, WireStatus]:
+        """The sessions of a directory that are not idle."""
+        found = _STATUSES.validate_python(await self.http.get("/session/status", directory, timeout=QUICK) or {})
+        return {session: status for session, status in found.items() if status.type != "idle"}
+
+    async def prompt(
+        self, session_id: str, message_id: str, texts: Sequence[str], agent: str | None, model: str | None
+    ) -> None:
+        """Accept a prompt and return at once; without texts a known message is run again."""
+        body: dict[str, object] = {
+            "messageID": message_id,
+            "parts": [{"type": "text", "text": text} for text in texts],
+        }
+        if agent is not None:
+            body["agent"] = agent
+        if model is not None:
+            body["model"] = model_object(model)
+        await self.http.post(f"/session/{session_id}/prompt_async", body)
+
+    async def abort(self, session_id: str) -> None:
+        """Ask for an end; the answer says nothing, look at the status."""
+        await self.http.post(f"/session/{session_id}/abort")
+
+    async def requests(self, directory: str) -> list[WireRequest]:
+        """Permissions and questions that are open in a directory, leftovers of aborted turns included."""
+        permissions = await self.http.get("/permission", directory, timeout=QUICK)
+        questions = await self.http.get("/question", directory, timeout=QUICK)
+        return _REQUESTS.validate_python(permissions or []) + _REQUESTS.validate_python(questions or [])
+
+    async def deny(self, request: WireRequest, directory: str, message: str) -> bool:
+        """Refuse a request; False when it is no longer open."""
+        try:
+            if request.is_question:
+                await self.http.post(f"/question/{request.id}/reject", None, directory)
+            else:
+                answer = {"reply": "reject", "message": message}
+                await self.http.post(f"/permission/{request.id}/reply", answer, directory)
+        except OpencodeRefused as refused:
+            if refused.status_code == 404:
+                return False
+            raise
+        return True

@@ -1,0 +1,231 @@
+"""The agent runtime on OpenCode: sessions, prompts and their ends. Implements the `AgentRuntime` port."""
+
+import secrets
+import string
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from app.adapters.opencode_api import OpencodeApi
+from app.adapters.opencode_catalog import Catalog, read_agents, read_catalog
+from app.adapters.opencode_events import EventReader
+from app.adapters.opencode_http import EndpointSource, OpencodeHttp, OpencodeRefused
+from app.adapters.opencode_live import LiveFeed, Sink
+from app.adapters.opencode_requests import SESSION_RULES
+from app.adapters.opencode_stop import NEVER_SENT, SentPrompt, SessionStopper, StopTiming
+from app.adapters.opencode_transcript import TurnMessages, read_turn
+from app.adapters.opencode_turn import TurnTiming, TurnWatch
+from app.adapters.opencode_wire import WireMessage
+from app.errors import FieldError, Interrupted, OpencodeUnavailable, UnknownModel, UnknownOpencodeAgent
+from app.schemas.runtime import LiveEvent, MessageResponse, ModelEntry, RuntimeAgent, SessionBinding, TurnError
+
+_BASE62 = string.digits + string.ascii_letters
+
+
+@dataclass(frozen=True)
+class ClientTiming:
+    """Seconds; tests make them small."""
+
+    turn: TurnTiming = field(default_factory=TurnTiming)
+    stop: StopTiming = field(default_factory=StopTiming)
+    connect: float = 10
+    """How long a prompt waits for the event stream before it goes out without."""
+    catalog: float = 30
+    """How long a list of models read for prices and names stays good."""
+
+
+def new_message_id(at: float | None = None) -> str:
+    """An id for a prompt: unique on the server, and sorted by time among OpenCode's own ids."""
+    milliseconds = int((time.time() if at is None else at) * 1000)
+    stamp = (milliseconds * 0x1000 + 1) & (2**48 - 1)
+    return f"msg_{stamp:012x}" + "".join(secrets.choice(_BASE62) for _ in range(14))
+
+
+def _nobody_watches(event: LiveEvent) -> None:
+    """The sink of a client that nobody watches."""
+    del event
+
+
+class OpenCodeClient:
+    """Runs prompts on one OpenCode server. Close it with `aclose`."""
+
+    def __init__(
+        self, server: EndpointSource, sink: Sink = _nobody_watches, timing: ClientTiming | None = None
+    ) -> None:
+        self._timing = timing or ClientTiming()
+        self._http = OpencodeHttp(server)
+        self._api = OpencodeApi(self._http)
+        self._events = EventReader(self._http)
+        self._stopper = SessionStopper(self._api, self._timing.stop)
+        self._sink = sink
+        self._bindings: dict[str, SessionBinding] = {}
+        self._sent: dict[str, SentPrompt] = {}
+        self._denied: dict[str, tuple[str, ...]] = {}
+        self._catalogs: dict[str, tuple[float, Catalog]] = {}
+
+    async def aclose(self) -> None:
+        """Close the event stream and all connections; sessions go on."""
+        await self._events.aclose()
+        await self._http.aclose()
+
+    def new_message_id(self) -> str:
+        """An id for a prompt, stored before it is sent."""
+        return new_message_id()
+
+    async def create_session(self, binding: SessionBinding) -> str:
+        """Create a session with title, metadata and permission rules, bind it, return its id."""
+        session = await self._api.create_session(
+            binding.directory,
+            {
+                "title": binding.title,
+                "metadata": {
+                    "paceline": f"run {binding.pipeline_id}, step {binding.step_id}, attempt {binding.attempt}"
+                },
+                "permission": list(SESSION_RULES),
+            },
+        )
+        self.attach_session(session.id, binding)
+        self._sent[session.id] = NEVER_SENT
+        return session.id
+
+    def attach_session(self, session_id: str, binding: SessionBinding) -> None:
+        """Bind a session that an earlier attempt at the same step created."""
+        self._bindings[session_id] = binding
+
+    def release_session(self, session_id: str) -> None:
+        """Forget a bound session; what OpenCode stores of it stays."""
+        for known in (self._bindings, self._sent, self._denied):
+            known.pop(session_id, None)
+
+    async def send_message(
+        self, session_id: str, prompt: str, agent: str | None = None, model: str | None = None
+    ) -> MessageResponse:
+        """Send the prompt under the bound message id and wait until the turn has ended.
+
+        A completed answer is adopted, a running turn joined, an interrupted one run again under the
+        same message id. Raises the `StepFailure` of a passed limit (the session still runs: stop it
+        with `stop_session`, read what there is with `read_turn`), `Interrupted` when OpenCode lost
+        the turn, `UnknownModel`, `AmbiguousModel`, `UnknownOpencodeAgent`, `OpencodeUnavailable`.
+        Cancelling it never aborts the session.
+        """
+        binding = self._bindings[session_id]
+        wanted = None if model is None else await self._resolve(model, binding.directory)
+        await self._events.open(self._timing.connect)
+        live = LiveFeed(session_id, binding, self._sink)
+        watch = TurnWatch(self._api, self._events, session_id, binding, live, self._timing.turn)
+        try:
+            if await self._begin(session_id, prompt, agent, wanted, watch, live):
+                return (await self.read_turn(session_id)).model_copy(update={"adopted": True})
+            await self._follow(session_id, agent, wanted, watch)
+        finally:
+            await watch.close()
+            self._denied[session_id] = watch.requests.denied
+            live.state("idle")
+        return await self._read_turn(session_id, watch.stray_error)
+
+    async def read_turn(self, session_id: str) -> MessageResponse:
+        """The turn of a bound session as OpenCode stores it now: after a stop, or while it still runs."""
+        return await self._read_turn(session_id, None)
+
+    async def stop_session(self, session_id: str, directory: str) -> bool:
+        """End whatever runs in the session and its children; True when it is proven idle.
+
+        Works for sessions of earlier processes too, and returns at once for those that are idle.
+        """
+        del directory  # OpenCode itself says which directory a session belongs to
+        return await self._stopper.stop(session_id, self._sent.get(session_id))
+
+    async def list_models(self, directory: str) -> Sequence[ModelEntry]:
+        """Every model OpenCode lists for the directory, unconnected providers included."""
+        return (await self._catalog(directory, fresh=True)).entries
+
+    async def list_agents(self, directory: str) -> Sequence[RuntimeAgent]:
+        """The agents OpenCode knows in the directory."""
+        return await read_agents(self._http, directory)
+
+    async def default_model(self, directory: str) -> str | None:
+        """`provider/model` that the configuration names for prompts without a model, if it does."""
+        return (await self._catalog(directory)).default
+
+    async def _begin(
+        self, session_id: str, prompt: str, agent: str | None, model: str | None, watch: TurnWatch, live: LiveFeed
+    ) -> bool:
+        """Send what has to be sent; True when a stored answer makes that unnecessary."""
+        binding = self._bindings[session_id]
+        statuses = await self._api.statuses(binding.directory)
+        messages = await self._messages(session_id)
+        turn = TurnMessages.find(messages, binding.message_id)
+        before = frozenset(reply.info.id for reply in turn.replies)
+        if turn.prompt is not None:
+            live.show(messages)
+            watch.tally.read_messages(session_id, messages)
+        if session_id in statuses:
+            created = turn.prompt.info.time.created if turn.prompt else None
+            watch.tally.started_earlier(0 if created is None else time.time() - created / 1000)
+            return False
+        if turn.is_complete:
+            return True
+        watch.expect_new_replies(before)
+        self._sent[session_id] = SentPrompt(time.monotonic(), before)
+        texts = () if turn.prompt is not None else (prompt,)
+        await self._api.prompt(session_id, binding.message_id, texts, agent, model)
+        return False
+
+    async def _follow(self, session_id: str, agent: str | None, model: str | None, watch: TurnWatch) -> None:
+        """Wait for the end; an end that OpenCode refused to begin is told by name."""
+        try:
+            await watch.wait()
+        except Interrupted:
+            await self._explain(session_id, agent, model, None)
+            raise
+        if watch.refused:
+            self._sent[session_id] = NEVER_SENT
+            await self._explain(session_id, agent, model, watch.stray_error)
+
+    async def _explain(self, session_id: str, agent: str | None, model: str | None, error: TurnError | None) -> None:
+        """Raise what was wrong with the model or the agent, if that is why nothing began."""
+        directory = self._bindings[session_id].directory
+        text = error.message if error is not None else ""
+        with suppress(OpencodeUnavailable):
+            if agent is not None and (error is None or "Agent not found" in text):
+                self._check_agent(agent, [one.name for one in await read_agents(self._http, directory)], text)
+            if model is not None and (error is None or "Model not found" in text):
+                (await self._catalog(directory, fresh=True)).resolve(model)
+        if "Model not found" in text:
+            raise UnknownModel(f"OpenCode says: {text}")
+        if "Agent not found" in text:
+            raise UnknownOpencodeAgent(f"OpenCode says: {text}")
+
+    def _check_agent(self, agent: str, known: list[str], text: str) -> None:
+        if agent in known:
+            return
+        detail = f"OpenCode has no agent {agent!r} here; it knows {', '.join(known)}."
+        raise UnknownOpencodeAgent(detail, (FieldError("", text or "No such agent.", tuple(known)),))
+
+    async def _messages(self, session_id: str) -> list[WireMessage]:
+        try:
+            return await self._api.messages(session_id)
+        except OpencodeRefused as refused:
+            if refused.status_code == 404:
+                raise Interrupted(
+                    "OpenCode no longer knows the session of this step; start a new attempt."
+                ) from refused
+            raise
+
+    async def _read_turn(self, session_id: str, stray_error: TurnError | None) -> MessageResponse:
+        binding = self._bindings[session_id]
+        catalog = await self._catalog(binding.directory)
+        response = await read_turn(self._api, session_id, binding.message_id, catalog.priced, stray_error)
+        return response.model_copy(update={"denied_requests": self._denied.get(session_id, ())})
+
+    async def _resolve(self, model: str, directory: str) -> str:
+        """A full name goes out as it is (OpenCode refuses it if it must); a bare one is looked up."""
+        return model if "/" in model else (await self._catalog(directory)).resolve(model)
+
+    async def _catalog(self, directory: str, *, fresh: bool = False) -> Catalog:
+        read_at, catalog = self._catalogs.get(directory, (0.0, Catalog(())))
+        if fresh or not read_at or time.monotonic() - read_at > self._timing.catalog:
+            catalog = await read_catalog(self._http, directory)
+            self._catalogs[directory] = (time.monotonic(), catalog)
+        return catalog

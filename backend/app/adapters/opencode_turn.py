@@ -1,0 +1,167 @@
+"""Waits for the end of a turn: by events, with polling as the fallback, under the step's limits."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from app.adapters.opencode_api import OpencodeApi
+from app.adapters.opencode_events import RECONNECTED, Event, EventReader
+from app.adapters.opencode_live import LiveFeed
+from app.adapters.opencode_requests import RequestDenier
+from app.adapters.opencode_tally import TurnTally
+from app.adapters.opencode_transcript import TurnMessages
+from app.errors import Interrupted, OpencodeUnavailable
+from app.schemas.runtime import SessionBinding, TurnError
+
+
+@dataclass(frozen=True)
+class TurnTiming:
+    """Seconds."""
+
+    tick: float = 0.5
+    """How often limits are checked."""
+    poll: float = 3
+    """How often OpenCode is asked although events arrive."""
+    begin: float = 30
+    """How long an accepted prompt may show no sign of work."""
+    settle: float = 0.4
+    """How long a state that looks like an end must last."""
+    gone: float = 8
+    """How long OpenCode may be unreachable until the turn is given up."""
+
+
+class TurnWatch:
+    """One running turn. Hears its events from the moment it is made until `close`."""
+
+    def __init__(
+        self,
+        api: OpencodeApi,
+        events: EventReader,
+        session_id: str,
+        binding: SessionBinding,
+        live: LiveFeed,
+        timing: TurnTiming,
+    ) -> None:
+        self.refused = False
+        """The turn ended with an error before any reply to it existed."""
+        self.tally = TurnTally(session_id, binding.limits)
+        self.requests = RequestDenier(api, session_id, binding.directory, self.tally)
+        self._api = api
+        self._events = events
+        self._session_id = session_id
+        self._binding = binding
+        self._live = live
+        self._timing = timing
+        self._before: frozenset[str] = frozenset()
+        self._wake = asyncio.Event()
+        self._reread = False
+        self._poll_at = 0.0
+        self._began = time.monotonic()
+        self._last_answer = time.monotonic()
+        self._suspect: tuple[str, float] | None = None
+        self._cancel: Callable[[], None] = events.subscribe(session_id, self._hear)
+
+    @property
+    def stray_error(self) -> TurnError | None:
+        """The first error that OpenCode reported beside its messages; repetitions only add its own stack."""
+        return self.tally.errors[0] if self.tally.errors else None
+
+    def expect_new_replies(self, known: frozenset[str]) -> None:
+        """The prompt is sent again: the replies stored so far belong to earlier tries and mean nothing."""
+        self._before = known
+
+    async def close(self) -> None:
+        """Stop listening."""
+        self._cancel()
+        await self.requests.settle()
+
+    async def wait(self) -> None:
+        """Return when the turn has ended.
+
+        Raises the `StepFailure` of a passed limit, `Interrupted` when the turn stopped without an
+        end, `OpencodeUnavailable` when the server is gone.
+        """
+        self._began = self._last_answer = time.monotonic()
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), self._timing.tick)
+            self._wake.clear()
+            if time.monotonic() >= self._poll_at and await self._poll():
+                return
+            failure = self.tally.violation()
+            if failure is not None:
+                raise failure
+
+    def _hear(self, event: Event) -> None:
+        self.tally.hear(event)
+        self._live.hear(event)
+        self.requests.hear(event)
+        if event.type == RECONNECTED:
+            self._reread = True
+        if event.type in (RECONNECTED, "session.idle", "session.error") and event.session == self._session_id:
+            self._poll_at = 0
+            self._wake.set()
+        elif event.type == "message.updated":
+            self._wake.set()
+
+    async def _poll(self) -> bool:
+        try:
+            ended = await self._look()
+        except OpencodeUnavailable:
+            if not self._events.connected and time.monotonic() - self._last_answer > self._timing.gone:
+                raise
+            self._poll_at = time.monotonic() + 1
+            return False
+        self._last_answer = time.monotonic()
+        self._poll_at = self._last_answer + (self._timing.settle if self._suspect else self._timing.poll)
+        return ended
+
+    async def _look(self) -> bool:
+        statuses = await self._api.statuses(self._binding.directory)
+        self.tally.read_statuses(statuses)
+        deaf = not self._events.connected
+        if deaf or self.tally.tool_is_quiet(self._timing.poll):
+            await self.requests.look()
+        if self._session_id in statuses:
+            self._suspect = None
+            if deaf or self._reread:
+                await self._read()
+            return False
+        return self._has_ended(await self._read())
+
+    async def _read(self) -> TurnMessages:
+        messages = await self._api.messages(self._session_id)
+        self.tally.read_messages(self._session_id, messages)
+        if self._reread:
+            self._reread = False
+            self._live.show(messages)
+        return TurnMessages.find(messages, self._binding.message_id)
+
+    def _has_ended(self, turn: TurnMessages) -> bool:
+        """The session does not work now: has the turn ended, or has it not begun, or was it cut off?"""
+        replies = [reply for reply in turn.replies if reply.info.id not in self._before]
+        if replies and turn.is_complete and turn.answer is replies[-1]:
+            return True
+        if replies and replies[-1].info.completed:
+            return self._lasts("ended")
+        if replies:
+            if self._lasts("cut off"):
+                raise Interrupted("OpenCode stopped working on the prompt before the answer was complete.")
+            return False
+        if self.tally.errors:
+            self.refused = self._lasts("refused")
+            return self.refused
+        if time.monotonic() - self._began > self._timing.begin:
+            raise Interrupted(f"OpenCode took the prompt and did not begin to work within {self._timing.begin:.0f} s.")
+        self._suspect = None
+        return False
+
+    def _lasts(self, state: str) -> bool:
+        """Whether the session has looked like this for some time, seen at least twice."""
+        now = time.monotonic()
+        if self._suspect is None or self._suspect[0] != state:
+            self._suspect = (state, now)
+            return False
+        return now - self._suspect[1] >= self._timing.settle * 0.9
