@@ -17,7 +17,7 @@ function spread(query: string, text: string): number | undefined {
  * How well `query` fits `text`: 0 is best, undefined is not at all.
  * Each word of the query must fit; a word found as it stands beats one whose letters are scattered.
  */
-export function fit(query: string, text: string): number | undefined {
+export function fitness(query: string, text: string): number | undefined {
   const hay = text.toLowerCase();
   let total = 0;
   for (const word of query.toLowerCase().split(/\s+/).filter(Boolean)) {
