@@ -82,7 +82,9 @@ class Settings(BaseSettings):
     @classmethod
     def _split_folders(cls, value: object) -> object:
         if isinstance(value, str):
-            return tuple(Path(part.strip()).expanduser() for part in value.split(",") if part.strip())
+            value = [part.strip() for part in value.split(",") if part.strip()]
+        if isinstance(value, list | tuple):
+            return tuple(Path(part).expanduser() for part in value)
         return value
 
     @field_validator("data_dir", "config_dir", "opencode_bin", "opencode_config", mode="after")

@@ -5,6 +5,7 @@ reader who joins late sees what has been shown so far.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from datetime import UTC, datetime
 from app.schemas.events import AuditFrame, DeltaFrame, ResetFrame, SnapshotFrame, StateFrame, ToolFrame
 from app.schemas.runtime import LiveEvent, LivePart
 from app.services.audit_log import AuditLog
+
+log = logging.getLogger("paceline.events")
 
 Frame = AuditFrame | DeltaFrame | ToolFrame | StateFrame | SnapshotFrame | ResetFrame
 
@@ -91,18 +94,28 @@ class Broker:
         if frame is not None:
             self._send(frame)
 
-    async def run(self) -> None:
-        """Follow the audit log until cancelled; call it once, before the first request."""
+    async def begin(self) -> None:
+        """Start from the newest event; call it once, before the first request."""
         self._seen = await self._log.newest_id()
+
+    async def run(self) -> None:
+        """Follow the audit log until cancelled; outages of the database are waited out."""
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), _POLL_SECONDS)
             self._wake.clear()
-            for frame in await self._log.since(self._seen, None):
-                self._seen = frame.id
-                if frame.type in _FINAL_STEP_EVENTS and frame.step_id is not None:
-                    self._shown.pop(frame.step_id, None)
-                self._send(frame)
+            try:
+                await self._follow()
+            except Exception:
+                log.exception("audit events could not be read")
+                await asyncio.sleep(_POLL_SECONDS)
+
+    async def _follow(self) -> None:
+        for frame in await self._log.since(self._seen, None):
+            self._seen = frame.id
+            if frame.type in _FINAL_STEP_EVENTS and frame.step_id is not None:
+                self._shown.pop(frame.step_id, None)
+            self._send(frame)
 
     async def subscribe(self, pipeline_id: int | None, last_event_id: int | None) -> AsyncIterator[Frame]:
         """Snapshots of what runs now, events missed since `last_event_id`, then everything new."""

@@ -3,6 +3,8 @@
 Every function expects an open write transaction. Whoever changes the holder locks the permanent
 row of the directory first (`lock_directory`), creator and finisher alike: that is what makes a
 lost wake-up impossible on PostgreSQL, where both could otherwise commit without seeing each other.
+FOR NO KEY UPDATE (`key_share`), because an update of a run that the same transaction has updated
+before makes PostgreSQL check its foreign key again: with FOR UPDATE that is a deadlock.
 """
 
 from sqlalchemy import select
@@ -23,7 +25,7 @@ async def lock_directory(db: AsyncSession, real_path: str) -> Directory:
     found = await db.scalars(
         select(Directory)
         .where(Directory.real_path == real_path)
-        .with_for_update()
+        .with_for_update(key_share=True)
         .execution_options(populate_existing=True)
     )
     return found.one()
@@ -35,7 +37,7 @@ async def lock_directory_of(db: AsyncSession, pipeline_id: int) -> Directory:
         select(Directory)
         .join(Pipeline, Pipeline.directory_id == Directory.id)
         .where(Pipeline.id == pipeline_id)
-        .with_for_update(of=Directory)
+        .with_for_update(of=Directory, key_share=True)
         .execution_options(populate_existing=True)
     )
     directory = found.one_or_none()
@@ -73,7 +75,7 @@ async def hand_over(db: AsyncSession, directory: Directory, pipeline_id: int, at
         .where(Pipeline.directory_id == directory.id, Pipeline.status == "pending")
         .order_by(Pipeline.queue_number)
         .limit(1)
-        .with_for_update()
+        .with_for_update(key_share=True)
         .execution_options(populate_existing=True)
     )
     successor = waiting.one_or_none()

@@ -162,6 +162,7 @@ class PipelineRunner:
             raise
         handoff = parse_handoff(text)
         await self._complete_step(step, began, response, handoff, said.note)
+        self._client.release_session(began.session_id)
         return text, handoff
 
     async def _check_before_sending(self, run: Pipeline, agent: str, model: str | None) -> str | None:

@@ -1,0 +1,238 @@
+"""Approve, reject, abort and restart: what each does in every state, and who wins when two come at once."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from app.adapters.database import Database
+from app.errors import NotFound, StateConflict
+from app.models import Approval, AuditEvent, Directory, Pipeline, Step
+from app.schemas.runtime import MessageResponse, SessionBinding
+from app.services.decisions import Decisions
+from app.services.releases import Releases
+from app.tests.factories import RecordingEngine, agent_step, approval_step, make_directory, make_pipeline
+
+STATES = ("pending", "running", "waiting_for_approval", "waiting_for_input", "done", "failed", "aborted")
+ALLOWED = {
+    "approve": {"waiting_for_approval"},
+    "reject": {"waiting_for_approval"},
+    "abort": {"pending", "running", "waiting_for_approval", "waiting_for_input"},
+    "restart": {"failed", "aborted"},
+}
+
+
+class QuietRuntime:
+    """A runtime in which nothing runs; remembers what it was asked to stop."""
+
+    def __init__(self) -> None:
+        self.stopped: list[str] = []
+
+    async def stop_session(self, session_id: str, _directory: str) -> bool:
+        """Idle at once."""
+        self.stopped.append(session_id)
+        return True
+
+    def attach_session(self, _session_id: str, _binding: SessionBinding) -> None:
+        """Nothing to bind."""
+
+    async def read_turn(self, session_id: str) -> MessageResponse:
+        """Half an answer that cost something."""
+        return MessageResponse(session_id=session_id, message_id="msg", text="half", cost=0.1)
+
+
+class Desk:
+    """The decisions of a test, with the engine that records what they enqueue."""
+
+    def __init__(self, database: Database) -> None:
+        runtime: Any = QuietRuntime()
+        self.runtime = runtime
+        self.database = database
+        self.engine = RecordingEngine()
+        self.releases = Releases(database.sessions, database.reads, runtime, self.engine, set())
+        self.decisions = Decisions(database.sessions, self.engine, self.releases)
+
+    async def run(self, status: str, *steps: Step, holds: bool = True) -> Pipeline:
+        """A run in a state, with the steps and the gate that fit to it."""
+        async with self.database.sessions.begin() as db:
+            directory = await make_directory(db)
+            rows = list(steps) or [agent_step(status="done"), approval_step(status=status), agent_step("qa")]
+            run = await make_pipeline(db, rows, directory, status=status)
+            if holds and status not in {"done", "failed", "aborted"}:
+                directory.holder_id, directory.holder_attempt = run.id, run.attempt
+            if status == "waiting_for_approval":
+                db.add(_gate(run, rows[1]))
+        return run
+
+    async def decide(self, action: str, pipeline_id: int) -> None:
+        """Do it as the owner, with the queue at work beside it when the decision waits for it."""
+        calls: dict[str, Callable[[], Awaitable[None]]] = {
+            "approve": lambda: self.decisions.approve(pipeline_id, "owner", "looks good"),
+            "reject": lambda: self.decisions.reject(pipeline_id, "owner", "not yet"),
+            "abort": lambda: self.decisions.abort(pipeline_id, "owner"),
+            "restart": lambda: self.decisions.restart(pipeline_id, "owner"),
+        }
+        decision = asyncio.create_task(_coroutine(calls[action]()))
+        while not decision.done():
+            await self.do_releases()
+            await asyncio.sleep(0.005)
+        await decision
+
+    async def do_releases(self) -> None:
+        """Be the queue for releases; segments stay where the test can see them."""
+        while self.engine.releases:
+            release, _ = self.engine.releases.pop(0)
+            await self.releases.run_release(release)
+
+    async def state(self, pipeline_id: int) -> tuple[str, list[str]]:
+        """Status of the run and of its steps."""
+        async with self.database.reads() as db:
+            status = await db.scalar(select(Pipeline.status).where(Pipeline.id == pipeline_id))
+            steps = await db.scalars(
+                select(Step.status).where(Step.pipeline_id == pipeline_id).order_by(Step.order_index)
+            )
+            return str(status), list(steps)
+
+    async def events(self, pipeline_id: int) -> list[str]:
+        """Types of the run's audit events in their order."""
+        async with self.database.reads() as db:
+            query = select(AuditEvent.type).where(AuditEvent.pipeline_id == pipeline_id).order_by(AuditEvent.id)
+            return list(await db.scalars(query))
+
+    async def holder(self, run: Pipeline) -> int | None:
+        """Who has the run's directory."""
+        async with self.database.reads() as db:
+            return await db.scalar(select(Directory.holder_id).where(Directory.id == run.directory_id))
+
+
+async def _coroutine(call: Awaitable[None]) -> None:
+    await call
+
+
+def _gate(run: Pipeline, step: Step) -> Approval:
+    return Approval(
+        pipeline_id=run.id, step_id=step.id, pipeline_attempt=run.attempt, status="pending", question="?",
+        requested_at=run.created_at,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def desk(database: Database) -> Desk:
+    """A desk on an empty database."""
+    return Desk(database)
+
+
+@pytest.mark.parametrize("action", list(ALLOWED))
+@pytest.mark.parametrize("status", STATES)
+async def test_each_decision_in_each_state(desk: Desk, action: str, status: str) -> None:
+    run = await desk.run(status)
+    before = await desk.state(run.id)
+    if status in ALLOWED[action]:
+        await desk.decide(action, run.id)
+        assert await desk.state(run.id) != before
+        return
+    with pytest.raises(StateConflict, match=status.replace("_", " ")):
+        await desk.decide(action, run.id)
+    assert await desk.state(run.id) == before
+    assert await desk.events(run.id) == []
+
+
+@pytest.mark.parametrize("action", list(ALLOWED))
+async def test_a_decision_about_no_run_is_not_found(desk: Desk, action: str) -> None:
+    with pytest.raises(NotFound):
+        await desk.decide(action, 2**31 - 1)
+
+
+async def test_approve_goes_on_with_the_next_step(desk: Desk) -> None:
+    run = await desk.run("waiting_for_approval")
+    await desk.decide("approve", run.id)
+    assert await desk.state(run.id) == ("running", ["done", "done", "pending"])
+    assert [(segment.pipeline_id, segment.start) for segment in desk.engine.segments] == [(run.id, 2)]
+    assert await desk.events(run.id) == ["approval.approved", "step.done", "pipeline.resumed"]
+    async with desk.database.reads() as db:
+        gate = (await db.scalars(select(Approval))).one()
+    assert (gate.status, gate.decided_by, gate.comment) == ("approved", "owner", "looks good")
+
+
+async def test_reject_fails_the_run_and_frees_its_directory(desk: Desk) -> None:
+    run = await desk.run("waiting_for_approval")
+    await desk.decide("reject", run.id)
+    assert await desk.state(run.id) == ("failed", ["done", "failed", "skipped"])
+    assert await desk.events(run.id) == ["approval.rejected", "step.failed", "step.skipped", "pipeline.failed"]
+    assert await desk.holder(run) is None
+
+
+async def test_abort_at_a_gate_cancels_it(desk: Desk) -> None:
+    run = await desk.run("waiting_for_approval")
+    await desk.decide("abort", run.id)
+    assert await desk.state(run.id) == ("aborted", ["done", "aborted", "aborted"])
+    async with desk.database.reads() as db:
+        assert (await db.scalars(select(Approval.status))).one() == "cancelled"
+    assert await desk.holder(run) is None
+
+
+async def test_abort_of_a_waiting_run_leaves_the_holder_alone(desk: Desk) -> None:
+    holder = await desk.run("running")
+    async with desk.database.sessions.begin() as db:
+        directory = await db.get_one(Directory, holder.directory_id)
+        waiting = await make_pipeline(db, [agent_step()], directory, queue_number=1)
+    await desk.decisions.abort(waiting.id, "owner")
+    assert await desk.state(waiting.id) == ("aborted", ["aborted"])
+    assert await desk.holder(holder) == holder.id
+    assert desk.engine.releases == []
+
+
+async def test_restart_begins_at_the_first_step_that_is_not_done(desk: Desk) -> None:
+    run = await desk.run("failed", agent_step(status="done"), agent_step("qa", status="failed"), approval_step())
+    await desk.decide("restart", run.id)
+    assert await desk.state(run.id) == ("pending", ["done", "pending", "pending"])
+    segment = desk.engine.segments[0]
+    assert (segment.attempt, segment.epoch, segment.start) == (2, 2, 1)
+    assert await desk.holder(run) == run.id
+
+
+async def test_restart_waits_until_the_aborted_attempt_has_let_go(desk: Desk) -> None:
+    run = await desk.run("running")
+    async with asyncio.TaskGroup() as group:
+        group.create_task(desk.decisions.abort(run.id, "owner"))
+        while not desk.engine.releases:
+            await asyncio.sleep(0.005)
+        await desk.decisions.restart(run.id, "owner")
+        assert desk.engine.segments == [], "the first attempt still holds the directory"
+        await desk.do_releases()
+    segments = [entry for entry in desk.engine.history if entry.startswith("run-")]
+    assert segments == [f"run-{run.id:010d}-0002-000003-001"]
+    async with desk.database.reads() as db:
+        row = (await db.scalars(select(Directory).where(Directory.id == run.directory_id))).one()
+    assert (row.holder_id, row.holder_attempt) == (run.id, 2)
+
+
+@pytest.mark.parametrize(
+    ("status", "one", "other"),
+    [
+        ("waiting_for_approval", "approve", "approve"),
+        ("waiting_for_approval", "approve", "reject"),
+        ("waiting_for_approval", "approve", "abort"),
+        ("failed", "restart", "restart"),
+    ],
+)
+async def test_of_two_decisions_at_once_exactly_one_or_an_order_wins(
+    desk: Desk, status: str, one: str, other: str
+) -> None:
+    for _ in range(5):
+        run = await desk.run(status)
+        outcomes = await asyncio.gather(
+            *(desk.decide(action, run.id) for action in (one, other) * 2), return_exceptions=True
+        )
+        refused = [outcome for outcome in outcomes if outcome is not None]
+        assert [outcome for outcome in refused if not isinstance(outcome, StateConflict)] == []
+        events = await desk.events(run.id)
+        decided = [event for event in events if event.startswith("approval.")]
+        if status == "waiting_for_approval":
+            assert len(decided) == 1
+        else:
+            assert events.count("pipeline.restarted") == 1
+        # An abort may follow an approval: both are then true, in that order.
+        assert len(refused) == (2 if "approval.approved" in events and "pipeline.aborted" in events else 3)
