@@ -5,6 +5,20 @@ import rehypeSanitize from "rehype-sanitize";
 import remarkGfm from "remark-gfm";
 import { showHidden } from "@/lib/visible";
 
+interface Node {
+  type: string;
+  children?: Node[];
+}
+
+/** HTML in the text is shown as the text it is: a sanitizer alone would leave a hole where an agent wrote `<div>`. */
+function htmlAsText() {
+  const turn = (node: Node): void => {
+    if (node.type === "html") node.type = "text";
+    for (const child of node.children ?? []) turn(child);
+  };
+  return turn;
+}
+
 /** A heading of the text must not become one of the page. */
 function Heading({ children }: { children?: ReactNode }) {
   return <p className="md-heading">{children}</p>;
@@ -35,7 +49,7 @@ const COMPONENTS: Components = {
 export const Markdown = memo(function Markdown({ text }: { text: string }) {
   return (
     <div className="prose">
-      <ReactMarkdown remarkPlugins={[remarkGfm]} rehypePlugins={[rehypeSanitize]} components={COMPONENTS}>
+      <ReactMarkdown remarkPlugins={[remarkGfm, htmlAsText]} rehypePlugins={[rehypeSanitize]} components={COMPONENTS}>
         {showHidden(text)}
       </ReactMarkdown>
     </div>

@@ -8,7 +8,8 @@ const SIGNS = { wait: Pause, ok: Check, bad: X, idle: Clock } as const;
 function Sign({ tone, status }: { tone: Tone; status: StepStatus }) {
   if (tone === "run") return <span className="pill-dot" aria-hidden="true" />;
   const Icon = status === "aborted" ? Ban : SIGNS[tone];
-  return <Icon size={12} strokeWidth={3} aria-hidden="true" />;
+  const drawn = tone === "wait" ? { fill: "currentColor", strokeWidth: 1 } : { strokeWidth: 3 };
+  return <Icon size={12} {...drawn} aria-hidden="true" />;
 }
 
 /** The pill of a run or a step; `children` is the word. */

@@ -40,8 +40,20 @@ export type Template = Answer<"list_templates">["items"][number];
 export type TemplateStep = Template["steps"][number];
 
 export type OpencodeHealth = Schemas["OpencodeHealthResponse"];
-export type ProblemError = Schemas["ProblemError"];
-export type Problem = Schemas["Problem"];
+
+// The document that every refusal is (application/problem+json); the API's description does not list it yet.
+export interface ProblemError {
+  pointer: string;
+  message: string;
+  candidates?: string[] | null;
+}
+export interface Problem {
+  title: string;
+  status: number;
+  code: string;
+  detail: string;
+  errors?: ProblemError[];
+}
 
 export type AuditFrame = Schemas["AuditFrame"];
 export type DeltaFrame = Schemas["DeltaFrame"];

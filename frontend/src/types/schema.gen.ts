@@ -4,6 +4,26 @@
  */
 
 export interface paths {
+    "/approvals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Approvals
+         * @description Gates, newest first.
+         */
+        get: operations["list_approvals"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/audit": {
         parameters: {
             query?: never;
@@ -11,8 +31,34 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List Audit */
-        get: operations["list_audit"];
+        /**
+         * List Audit Events
+         * @description Events, newest first; `since` is included, `until` is not.
+         */
+        get: operations["list_audit_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Stream Events
+         * @description Server-sent events of all runs or of one.
+         *
+         *     `audit` frames carry an id and are resumed by Last-Event-ID; `snapshot`, `delta`, `tool` and
+         *     `state` show what runs right now. `reset` means that the Last-Event-ID is unknown: read again.
+         */
+        get: operations["stream_events"];
         put?: never;
         post?: never;
         delete?: never;
@@ -28,8 +74,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Get Event Frames */
-        get: operations["get_event_frames"];
+        /**
+         * Describe Frames
+         * @description The shapes of all frames; always empty, it exists so that clients can generate types.
+         */
+        get: operations["describe_frames"];
         put?: never;
         post?: never;
         delete?: never;
@@ -45,7 +94,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Get Health */
+        /**
+         * Get Health
+         * @description 200 when work can be taken, 503 with the reason otherwise; needs no login.
+         */
         get: operations["get_health"];
         put?: never;
         post?: never;
@@ -62,10 +114,33 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Get Opencode Health */
+        /**
+         * Get Opencode Health
+         * @description Version, address and providers of the OpenCode server.
+         */
         get: operations["get_opencode_health"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/health/opencode/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Start Opencode
+         * @description Start the managed server if it is not running; answers when it does, or after 30 s.
+         */
+        post: operations["start_opencode"];
         delete?: never;
         options?: never;
         head?: never;
@@ -81,9 +156,15 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Login */
+        /**
+         * Login
+         * @description Exchange the token for an HttpOnly cookie.
+         */
         post: operations["login"];
-        /** Logout */
+        /**
+         * Logout
+         * @description Forget the cookie.
+         */
         delete: operations["logout"];
         options?: never;
         head?: never;
@@ -97,7 +178,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List Models */
+        /**
+         * List Models
+         * @description What OpenCode lists for a directory: connected or why not, context, prices, where prompts go.
+         */
         get: operations["list_models"];
         put?: never;
         post?: never;
@@ -114,10 +198,16 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List Pipelines */
+        /**
+         * List Pipelines
+         * @description Runs, newest first. `status` may be repeated; `q` searches titles and prompts.
+         */
         get: operations["list_pipelines"];
         put?: never;
-        /** Create Pipeline */
+        /**
+         * Create Pipeline
+         * @description Create a run and start it, or put it in line for its directory.
+         */
         post: operations["create_pipeline"];
         delete?: never;
         options?: never;
@@ -132,7 +222,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List Conflicts */
+        /**
+         * List Conflicts
+         * @description Active runs on a directory, by its real path.
+         */
         get: operations["list_conflicts"];
         put?: never;
         post?: never;
@@ -149,7 +242,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Get Pipeline */
+        /**
+         * Get Pipeline
+         * @description One run with its steps, hand-offs and newest gate.
+         */
         get: operations["get_pipeline"];
         put?: never;
         post?: never;
@@ -168,7 +264,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Abort Pipeline */
+        /**
+         * Abort Pipeline
+         * @description End the run; answers when OpenCode is idle for it, or after 10 s.
+         */
         post: operations["abort_pipeline"];
         delete?: never;
         options?: never;
@@ -185,7 +284,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Approve Pipeline */
+        /**
+         * Approve Pipeline
+         * @description Approve the open gate; the comment goes into the next step's prompt.
+         */
         post: operations["approve_pipeline"];
         delete?: never;
         options?: never;
@@ -200,7 +302,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Get Diff */
+        /**
+         * Get Diff
+         * @description What changed in the run's directory since its base commit, untracked files included.
+         */
         get: operations["get_diff"];
         put?: never;
         post?: never;
@@ -219,7 +324,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Reject Pipeline */
+        /**
+         * Reject Pipeline
+         * @description Reject the open gate; the run fails with `rejected`.
+         */
         post: operations["reject_pipeline"];
         delete?: never;
         options?: never;
@@ -236,7 +344,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Restart Pipeline */
+        /**
+         * Restart Pipeline
+         * @description Begin a new attempt of a failed or aborted run at its first step that is not done.
+         */
         post: operations["restart_pipeline"];
         delete?: never;
         options?: never;
@@ -251,7 +362,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List Attempts */
+        /**
+         * List Attempts
+         * @description All tries at a step with the exact prompt and, once ended, the transcript.
+         */
         get: operations["list_attempts"];
         put?: never;
         post?: never;
@@ -268,8 +382,31 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List Agents */
+        /**
+         * List Agents
+         * @description All agents, in file order.
+         */
         get: operations["list_agents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/registry/agents/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Agent
+         * @description One agent with every field of its entry.
+         */
+        get: operations["get_agent"];
         put?: never;
         post?: never;
         delete?: never;
@@ -285,8 +422,51 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List Templates */
+        /**
+         * List Templates
+         * @description All templates, in file order.
+         */
         get: operations["list_templates"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/registry/pipelines/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Template
+         * @description One template with every field of its entry.
+         */
+        get: operations["get_template"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/registry/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Registry Status
+         * @description Which registry is in use and, with file, line and column, why the files on disk are not.
+         */
+        get: operations["get_registry_status"];
         put?: never;
         post?: never;
         delete?: never;
@@ -310,6 +490,25 @@ export interface components {
             next_cursor: string | null;
         };
         /**
+         * AgentProfileDetail
+         * @description A single agent, with every field that its entry in the file has.
+         */
+        AgentProfileDetail: {
+            /** Default Model */
+            default_model: string | null;
+            /** Description */
+            description: string;
+            /** Name */
+            name: string;
+            /** Opencode Agent */
+            opencode_agent: string;
+            /**
+             * System Prompt Additions
+             * @default
+             */
+            system_prompt_additions: string;
+        };
+        /**
          * AgentProfileResponse
          * @description An agent in lists.
          */
@@ -327,7 +526,7 @@ export interface components {
          * AgentStep
          * @description A step that an agent does.
          */
-        "AgentStep-Input": {
+        AgentStep: {
             /** Agent */
             agent: string;
             /**
@@ -344,24 +543,14 @@ export interface components {
             type: "agent";
         };
         /**
-         * AgentStep
-         * @description A step that an agent does.
+         * ApprovalPage
+         * @description A page of gates, newest first.
          */
-        "AgentStep-Output": {
-            /** Agent */
-            agent: string;
-            /**
-             * Description
-             * @default
-             */
-            description: string;
-            /** Model */
-            model?: string | null;
-            /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            type: "agent";
+        ApprovalPage: {
+            /** Items */
+            items: components["schemas"]["ApprovalResponse"][];
+            /** Next Cursor */
+            next_cursor: string | null;
         };
         /**
          * ApprovalResponse
@@ -683,7 +872,11 @@ export interface components {
             queued: number;
             /** Reason */
             reason: string | null;
-            registry: components["schemas"]["RegistryStatusResponse"];
+            /**
+             * Registry
+             * @enum {string}
+             */
+            registry: "ok" | "broken" | "unavailable";
             /**
              * Status
              * @enum {string}
@@ -795,7 +988,7 @@ export interface components {
             /** Branch */
             branch?: string | null;
             /** Custom Steps */
-            custom_steps?: (components["schemas"]["AgentStep-Input"] | components["schemas"]["ApprovalStep"])[] | null;
+            custom_steps?: (components["schemas"]["AgentStep"] | components["schemas"]["ApprovalStep"])[] | null;
             /** Github Issue Number */
             github_issue_number?: number | null;
             /** Github Issue Repo */
@@ -923,46 +1116,10 @@ export interface components {
             working_dir: string;
         };
         /**
-         * Problem
-         * @description application/problem+json.
+         * RegistryProblem
+         * @description One wrong place; line and column count from 1 and are None when the file could not be read at all.
          */
-        Problem: {
-            /** Code */
-            code: string;
-            /** Detail */
-            detail: string;
-            /**
-             * Errors
-             * @default []
-             */
-            errors: components["schemas"]["ProblemError"][];
-            /** Status */
-            status: number;
-            /** Title */
-            title: string;
-            /** Type */
-            type: string;
-        };
-        /**
-         * ProblemError
-         * @description One wrong place in a request.
-         */
-        ProblemError: {
-            /**
-             * Candidates
-             * @default null
-             */
-            candidates: string[] | null;
-            /** Message */
-            message: string;
-            /** Pointer */
-            pointer: string;
-        };
-        /**
-         * RegistryFileError
-         * @description One mistake in a registry file, with the place to mend it.
-         */
-        RegistryFileError: {
+        RegistryProblem: {
             /** Column */
             column: number | null;
             /** File */
@@ -973,16 +1130,22 @@ export interface components {
             message: string;
         };
         /**
-         * RegistryStatusResponse
-         * @description State of the registry; with errors, the last good version is in use.
+         * RegistryStatus
+         * @description Which registry is in use, and why the files on disk are not, if they are not.
          */
-        RegistryStatusResponse: {
-            /** Directory */
-            directory: string;
-            /** Errors */
-            errors: components["schemas"]["RegistryFileError"][];
+        RegistryStatus: {
+            /** Agents */
+            agents: number;
+            /** Checked At */
+            checked_at: string | null;
             /** Loaded At */
             loaded_at: string | null;
+            /** Pipelines */
+            pipelines: number;
+            /** Problems */
+            problems: components["schemas"]["RegistryProblem"][];
+            /** Sources */
+            sources: string[];
         };
         /**
          * ResetFrame
@@ -1155,7 +1318,7 @@ export interface components {
             /** Name */
             name: string;
             /** Steps */
-            steps: (components["schemas"]["AgentStep-Output"] | components["schemas"]["ApprovalStep"])[];
+            steps: (components["schemas"]["AgentStep"] | components["schemas"]["ApprovalStep"])[];
         };
         /**
          * Tokens
@@ -1347,14 +1510,49 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    list_audit: {
+    list_approvals: {
+        parameters: {
+            query?: {
+                status?: ("pending" | "approved" | "rejected" | "cancelled") | null;
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApprovalPage"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    list_audit_events: {
         parameters: {
             query?: {
                 pipeline_id?: number | null;
                 step_id?: number | null;
-                type?: string | null;
-                cursor?: string | null;
+                type?: ("pipeline.created" | "pipeline.queued" | "pipeline.started" | "pipeline.waiting" | "pipeline.resumed" | "pipeline.done" | "pipeline.failed" | "pipeline.aborted" | "pipeline.restarted" | "pipeline.recovered" | "step.started" | "step.waiting" | "step.resumed" | "step.done" | "step.failed" | "step.skipped" | "step.aborted" | "step.reset" | "approval.requested" | "approval.reminded" | "approval.approved" | "approval.rejected" | "approval.cancelled" | "registry.reloaded" | "registry.rejected") | null;
+                since?: string | null;
+                until?: string | null;
                 limit?: number;
+                cursor?: string | null;
             };
             header?: never;
             path?: never;
@@ -1382,7 +1580,40 @@ export interface operations {
             };
         };
     };
-    get_event_frames: {
+    stream_events: {
+        parameters: {
+            query?: {
+                pipeline_id?: number | null;
+            };
+            header?: {
+                "last-event-id"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": unknown;
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    describe_frames: {
         parameters: {
             query?: never;
             header?: never;
@@ -1423,6 +1654,26 @@ export interface operations {
         };
     };
     get_opencode_health: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpencodeHealthResponse"];
+                };
+            };
+        };
+    };
+    start_opencode: {
         parameters: {
             query?: never;
             header?: never;
@@ -1875,6 +2126,37 @@ export interface operations {
             };
         };
     };
+    get_agent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentProfileDetail"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     list_templates: {
         parameters: {
             query?: never;
@@ -1891,6 +2173,57 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TemplateList"];
+                };
+            };
+        };
+    };
+    get_template: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateResponse"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    get_registry_status: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RegistryStatus"];
                 };
             };
         };

@@ -7,26 +7,36 @@ import { connectionOptions, opencodeOptions } from "./api";
 
 type LampTone = "ok" | "wait" | "bad";
 
-function opencodeLine(health: OpencodeHealth | undefined): { tone: LampTone; text: string } {
+interface Line {
+  tone: LampTone;
+  text: string;
+  /** Left out where there is little room. */
+  more?: string;
+}
+
+function opencodeLine(health: OpencodeHealth | undefined): Line {
   if (!health) return { tone: "wait", text: "OpenCode: asking …" };
   if (health.state === "ready") {
-    const version = health.version ?? "of unknown version";
-    return { tone: "ok", text: `OpenCode ${version} · ${plural(health.providers.length, "provider")}` };
+    const more = ` · ${plural(health.providers.length, "provider")}`;
+    return { tone: "ok", text: `OpenCode ${health.version ?? "of unknown version"}`, more };
   }
   return { tone: health.state === "starting" ? "wait" : "bad", text: `OpenCode ${health.state}` };
 }
 
-const LIVE: Record<Connection, { tone: LampTone; text: string }> = {
+const LIVE: Record<Connection, Line> = {
   connecting: { tone: "wait", text: "connecting …" },
   live: { tone: "ok", text: "live" },
   lost: { tone: "bad", text: "connection lost, trying again" },
 };
 
-function Lamp({ tone, text, title }: { tone: LampTone; text: string; title?: string | undefined }) {
+function Lamp({ tone, text, more, title }: Line & { title?: string | undefined }) {
   return (
     <span className="side-foot-line" title={title}>
       <span className="lamp" data-tone={tone} aria-hidden="true" />
-      {text}
+      <span>
+        {text}
+        {more && <span className="wide-only">{more}</span>}
+      </span>
     </span>
   );
 }

@@ -84,7 +84,10 @@ export function GatePanel({ run, gate, now }: GatePanelProps) {
         </div>
       )}
       <div className="gate-body">
-        <Changes run={run} />
+        {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls must be reachable by keyboard. */}
+        <section className="gate-changes" aria-label="Changes" tabIndex={0}>
+          <Changes run={run} />
+        </section>
         {waiting ? (
           <GateDecision run={run} gate={gate} />
         ) : (

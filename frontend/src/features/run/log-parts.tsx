@@ -24,7 +24,7 @@ function Reasoning({ text }: { text: string }) {
 function Block({ title, text }: { title: string; text: string }) {
   return (
     <div>
-      <h4>{title}</h4>
+      <p className="tool-head">{title}</p>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a block that scrolls must be reachable by keyboard. */}
       <pre className="text-block" tabIndex={0}>
         {showOutput(text)}
