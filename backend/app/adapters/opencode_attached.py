@@ -1,0 +1,135 @@
+"""Somebody else's OpenCode at an address, and what every kind of server of ours can tell about itself."""
+
+import asyncio
+from contextlib import suppress
+from typing import Literal
+
+from app.adapters.opencode_binary import TESTED_VERSION
+from app.adapters.opencode_http import Endpoint, FixedEndpoint, OpencodeHttp, probe
+from app.errors import OpencodeUnavailable
+from app.schemas.runtime import RuntimeHealth
+
+State = Literal["starting", "ready", "down", "stopped"]
+
+
+class ServerStatus:
+    """State, address and a sentence; what both kinds of server share."""
+
+    def __init__(self, *, managed: bool) -> None:
+        self._managed = managed
+        self._state: State = "stopped"
+        self._detail: str | None = "OpenCode was not started yet."
+        self._version: str | None = None
+        self._generation: Literal["v1", "v2"] | None = None
+        self._endpoint: Endpoint | None = None
+        self._ready = asyncio.Event()
+
+    def endpoint(self) -> Endpoint:
+        """Where it listens. Raises `OpencodeUnavailable` while it does not."""
+        if self._endpoint is None:
+            raise OpencodeUnavailable(self._detail or "OpenCode is not running.")
+        return self._endpoint
+
+    async def wait_ready(self, seconds: float) -> bool:
+        """True as soon as it answers, False when the time is over."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._ready.wait(), seconds)
+        return self._ready.is_set()
+
+    async def health(self) -> RuntimeHealth:
+        """Ask it now, for a few seconds at most; never raises."""
+        providers: tuple[str, ...] = ()
+        state, detail = self._state, self._detail
+        if self._endpoint is not None:
+            try:
+                await probe(self._endpoint)
+                providers = await _providers(self._endpoint)
+            except OpencodeUnavailable as error:
+                state, detail = "down", error.detail
+        return RuntimeHealth(
+            state=state,
+            version=self._version,
+            generation=self._generation,
+            url=self._endpoint.url if self._endpoint else None,
+            managed=self._managed,
+            pid=self._pid(),
+            providers=providers,
+            detail=detail,
+        )
+
+    def _pid(self) -> int | None:
+        return None
+
+    async def _check(self, endpoint: Endpoint) -> None:
+        """Make an address that answers the current one."""
+        generation, version = await probe(endpoint)
+        self._generation, self._version = generation, version
+        if generation == "v2":
+            raise OpencodeUnavailable(
+                f"The OpenCode at {endpoint.url} is of the newer generation (V2); Paceline works with 1.x "
+                f"(tested with {TESTED_VERSION})."
+            )
+        self._endpoint = endpoint
+        self._set("ready", self._note(version))
+        self._ready.set()
+
+    def _note(self, version: str | None) -> str | None:
+        if version == TESTED_VERSION:
+            return None
+        return f"OpenCode {version or 'of unknown version'} runs; Paceline was tested with {TESTED_VERSION}."
+
+    def _set(self, state: State, detail: str | None) -> None:
+        self._state, self._detail = state, detail
+        if state != "ready":
+            self._ready.clear()
+
+
+class AttachedServer(ServerStatus):
+    """Somebody else's OpenCode, at an address: asked, never started or ended."""
+
+    def __init__(self, url: str, password: str | None = None, check_seconds: float = 5) -> None:
+        super().__init__(managed=False)
+        self._at = Endpoint(url.rstrip("/"), password)
+        self._check_seconds = check_seconds
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to look whether it answers."""
+        if self._task is None or self._task.done():
+            self._set("starting", f"Waiting for OpenCode at {self._at.url}.")
+            self._endpoint = self._at
+            self._task = asyncio.create_task(self._watch(), name="opencode-attached")
+
+    async def stop(self, *, keep_running: bool = False) -> None:
+        """Stop looking; the server is not ours."""
+        del keep_running
+        await cancel(self._task)
+        self._task = None
+        self._endpoint = None
+        self._set("stopped", "Not attached to OpenCode.")
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                await self._check(self._at)
+            except OpencodeUnavailable as error:
+                self._set("down", error.detail)
+            await asyncio.sleep(self._check_seconds if self._ready.is_set() else 0.5)
+
+
+async def _providers(endpoint: Endpoint) -> tuple[str, ...]:
+    http = OpencodeHttp(FixedEndpoint(endpoint), timeout=4)
+    try:
+        answer = await http.get("/config/providers")
+    finally:
+        await http.aclose()
+    listed = answer.get("providers") if isinstance(answer, dict) else None
+    return tuple(str(one.get("id")) for one in listed if isinstance(one, dict)) if isinstance(listed, list) else ()
+
+
+async def cancel(task: asyncio.Task[None] | None) -> None:
+    """Cancel a task, if there is one, and wait until it has ended."""
+    if task is not None:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

@@ -1,0 +1,201 @@
+"""Our own `opencode serve`: started, watched, found again after our death, ended with all it started."""
+
+import asyncio
+import json
+import os
+import secrets
+import socket
+import subprocess
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from app.adapters.data_dir import write_private
+from app.adapters.file_lock import AlreadyLocked, FileLock
+from app.adapters.opencode_attached import ServerStatus, cancel
+from app.adapters.opencode_binary import find_binary
+from app.adapters.opencode_children import ProcessIdentity, ServerRecord, end_server, spawn
+from app.adapters.opencode_environment import ChildSetup, child_environment, disables_third_party, opencode_data_dir
+from app.adapters.opencode_http import Endpoint
+from app.errors import OpencodeUnavailable
+
+STATE_FILE = "opencode-server.json"
+LOG_FILE = "opencode.log"
+
+
+@dataclass(frozen=True)
+class ManagedSettings:
+    """How the managed server is run."""
+
+    data_dir: Path
+    setup: ChildSetup
+    binary: Path | None = None
+    search_path: bool = True
+    """Whether an OpenCode on PATH may be used when this installation has none."""
+    start_seconds: float = 60
+
+
+class OpenCodeServer(ServerStatus):
+    """Our own `opencode serve`: found again after our death, restarted after its own."""
+
+    def __init__(self, settings: ManagedSettings) -> None:
+        super().__init__(managed=True)
+        self._settings = settings
+        self._record: ServerRecord | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._lock: FileLock | None = None
+        self._instance = 0
+        self._environment = child_environment(os.environ, settings.setup, "", "")
+
+    @property
+    def disables_third_party(self) -> bool:
+        """Whether OpenCode's hosted provider is switched off because nothing says where prompts go."""
+        return disables_third_party(self._environment)
+
+    async def start(self) -> None:
+        """Re-attach to the server of an earlier process of ours, or start one; returns at once."""
+        if self._task is None or self._task.done() or self._state == "down":
+            await cancel(self._task)
+            self._set("starting", "OpenCode is starting.")
+            self._task = asyncio.create_task(self._supervise(), name="opencode-server")
+
+    async def stop(self, *, keep_running: bool = False) -> None:
+        """End the server and everything it started, or leave it for the next process of ours."""
+        await cancel(self._task)
+        self._task = None
+        record, self._record, self._endpoint = self._record, None, None
+        if record is not None and not keep_running:
+            await asyncio.to_thread(end_server, record.identity, record.mark)
+            self._state_file.unlink(missing_ok=True)
+        self._reap(keep_running)
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+        self._set("stopped", "OpenCode was stopped.")
+
+    @property
+    def _state_file(self) -> Path:
+        return self._settings.data_dir / STATE_FILE
+
+    def _pid(self) -> int | None:
+        return self._record.pid if self._record else None
+
+    def _note(self, version: str | None) -> str | None:
+        notes = [super()._note(version)]
+        if self.disables_third_party:
+            notes.append("No model or provider list is configured: the hosted provider `opencode` is switched off.")
+        return " ".join(note for note in notes if note) or None
+
+    async def _supervise(self) -> None:
+        pause = 0.5
+        while True:
+            try:
+                await self._bring_up()
+                pause = 0.5
+                await self._until_dead()
+                self._set("down", "OpenCode ended unexpectedly; it is being started again.")
+            except OpencodeUnavailable as error:
+                self._set("down", error.detail)
+            self._endpoint = None
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 30)
+
+    async def _bring_up(self) -> None:
+        self._take_lock()
+        if await self._found_again():
+            return
+        await self._clear_away(self._record or ServerRecord.read(self._state_file))
+        binary, _ = await asyncio.to_thread(find_binary, self._settings.binary, search_path=self._settings.search_path)
+        await self._launch(binary)
+
+    def _take_lock(self) -> None:
+        if self._lock is not None:
+            return
+        folder = opencode_data_dir(self._environment)
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / "paceline.lock")
+        try:
+            lock.acquire()
+        except AlreadyLocked as held:
+            raise OpencodeUnavailable(
+                f"Process {held.pid} already runs an OpenCode on {folder}; two on one folder would run prompts twice. "
+                "Stop it, or attach to it with PACELINE_OPENCODE_URL."
+            ) from held
+        self._lock = lock
+
+    async def _found_again(self) -> bool:
+        """Whether the server of an earlier process of ours still runs and answers; a busy one gets some time."""
+        record = ServerRecord.read(self._state_file)
+        tries = 10
+        while record is not None and tries and record.identity.alive():
+            with suppress(OpencodeUnavailable):
+                await self._adopt(record)
+                return True
+            await asyncio.sleep(0.5)
+            tries -= 1
+        return False
+
+    async def _launch(self, binary: Path) -> None:
+        settings, port = self._settings, _free_port()
+        password, mark = secrets.token_urlsafe(24), secrets.token_hex(8)
+        self._environment = child_environment(os.environ, settings.setup, password, mark)
+        command = [str(binary), "serve", "--hostname", "127.0.0.1", "--port", str(port)]
+        folder, log = settings.setup.own_folder, settings.data_dir / LOG_FILE
+        self._process = spawn(command, self._environment, folder, log)
+        identity = ProcessIdentity.of(self._process.pid)
+        self._record = ServerRecord(identity.pid, identity.start_time, port, password, mark)
+        self._write()
+        deadline = asyncio.get_running_loop().time() + settings.start_seconds
+        while asyncio.get_running_loop().time() < deadline:
+            if self._process.poll() is not None:
+                raise OpencodeUnavailable(f"OpenCode ended while it started; {log} says why.")
+            with suppress(OpencodeUnavailable):
+                await self._adopt(self._record)
+                return
+            await asyncio.sleep(0.2)
+        raise OpencodeUnavailable(f"OpenCode did not answer within {settings.start_seconds:.0f} s; see {log}.")
+
+    async def _adopt(self, record: ServerRecord) -> None:
+        self._instance += 1
+        await self._check(Endpoint(record.url, record.password, instance=self._instance))
+        self._record = replace(record, version=self._version)
+        self._write()
+
+    def _write(self) -> None:
+        if self._record is not None:
+            write_private(self._state_file, json.dumps(asdict(self._record)))
+
+    async def _until_dead(self) -> None:
+        record = self._record
+        while record is not None and record.identity.alive():
+            if self._process is not None:
+                self._process.poll()
+            await asyncio.sleep(0.25)
+
+    async def _clear_away(self, record: ServerRecord | None) -> None:
+        """End what is left of an earlier server: a second one on its data would run prompts twice."""
+        if record is not None:
+            await asyncio.to_thread(end_server, record.identity, record.mark)
+        self._record = None
+        self._state_file.unlink(missing_ok=True)
+        self._reap(keep_running=False)
+
+    def _reap(self, keep_running: bool) -> None:
+        if self._process is not None and keep_running:
+            _left_running.append(self._process)
+        elif self._process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(2)
+        self._process = None
+
+
+_left_running: list["subprocess.Popen[bytes]"] = []
+"""Keeps Python from complaining about servers that go on without us on purpose."""
+
+
+def _free_port() -> int:
+    with socket.socket() as probe_socket:
+        probe_socket.bind(("127.0.0.1", 0))
+        port: int = probe_socket.getsockname()[1]
+        return port
