@@ -35,14 +35,12 @@ class AuditLog:
         query = (
             select(AuditEvent).where(AuditEvent.id < before_id(cursor)).order_by(AuditEvent.id.desc()).limit(limit + 1)
         )
-        conditions = (
-            (AuditEvent.pipeline_id == pipeline_id, pipeline_id),
-            (AuditEvent.step_id == step_id, step_id),
-            (AuditEvent.type == event_type, event_type),
-            (AuditEvent.at >= since, since),
-            (AuditEvent.at < until, until),
-        )
-        query = query.where(*(condition for condition, given in conditions if given is not None))
+        given = {"pipeline_id": pipeline_id, "step_id": step_id, "type": event_type}
+        query = query.filter_by(**{name: value for name, value in given.items() if value is not None})
+        if since is not None:
+            query = query.where(AuditEvent.at >= since)
+        if until is not None:
+            query = query.where(AuditEvent.at < until)
         async with self._reads() as db:
             rows = (await db.scalars(query)).all()
         page, next_cursor = cut_page(rows, limit)

@@ -1,0 +1,171 @@
+"""POST /pipelines: what is stored, what is refused, and that a refusal stores nothing."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from app.adapters.database import Database
+from app.models import AuditEvent, Directory, Pipeline, Step
+from app.schemas.runtime import ModelEntry, RuntimeAgent
+from app.tests.app_fixtures import Api
+
+MODELS = [
+    ModelEntry(provider="local", id="echo", name="Echo"),
+    ModelEntry(provider="local", id="gpt-4o", name="Copy"),
+    ModelEntry(provider="other", id="echo", name="Echo"),
+    ModelEntry(provider="router", id="meta/llama-4", name="Llama"),
+    ModelEntry(provider="far", id="away", name="Away", connected=False, reason="no key found"),
+]
+
+
+@pytest.fixture
+def catalog(api: Api) -> None:
+    """OpenCode can be asked, and answers."""
+    api.client.list_models.return_value = MODELS
+    api.client.list_agents.return_value = [
+        RuntimeAgent(name="build", mode="primary"),
+        RuntimeAgent(name="plan", mode="primary"),
+    ]
+
+
+async def steps_of(database: Database, pipeline_id: int) -> list[Step]:
+    """The stored steps in their order."""
+    async with database.reads() as db:
+        query = select(Step).where(Step.pipeline_id == pipeline_id).order_by(Step.order_index)
+        return list(await db.scalars(query))
+
+
+async def test_create_pipeline_stores_step_model(api: Api, database: Database) -> None:
+    answer = await api.create(step_models={"0": "claude-sonnet"})
+    assert answer.status_code == 201
+    step = (await steps_of(database, answer.json()["id"]))[0]
+    assert (step.model, step.model_origin) == ("claude-sonnet", "run")
+
+
+async def test_the_agents_default_is_stored_with_its_origin(api: Api, database: Database) -> None:
+    answer = await api.create()
+    first, second = await steps_of(database, answer.json()["id"])
+    assert (first.model, first.model_origin) == (None, "opencode")
+    assert (second.model, second.model_origin) == ("gpt-4o", "agent")
+    assert [step["model"] for step in answer.json()["steps"]] == [None, "gpt-4o"]
+
+
+@pytest.mark.usefixtures("catalog")
+async def test_each_origin_of_a_model(api: Api, database: Database) -> None:
+    custom = [
+        {"agent": "developer", "model": "router/meta/llama-4"},
+        {"agent": "reviewer"},
+        {"agent": "reviewer", "model": "local/echo"},
+    ]
+    answer = await api.create(template=None, custom_steps=custom, step_models={2: "other/echo"})
+    assert answer.status_code == 201, answer.text
+    steps = await steps_of(database, answer.json()["id"])
+    assert [(step.model, step.resolved_model, step.model_origin) for step in steps] == [
+        ("router/meta/llama-4", "router/meta/llama-4", "custom_step"),
+        ("gpt-4o", "local/gpt-4o", "agent"),
+        ("other/echo", "other/echo", "run"),
+    ]
+
+
+@pytest.mark.usefixtures("catalog")
+@pytest.mark.parametrize(
+    ("body", "code", "pointer", "candidate"),
+    [
+        ({"step_models": {"0": "local/ehco"}}, "unknown_model", "/step_models/0", "local/echo"),
+        ({"step_models": {"0": "echo"}}, "ambiguous_model", "/step_models/0", "other/echo"),
+        ({"step_models": {"0": "far/away"}}, "unknown_model", "/step_models/0", None),
+        ({"step_models": {"7": "local/echo"}}, "invalid_step_model", "/step_models/7", None),
+        ({"step_models": {"-1": "local/echo"}}, "invalid_step_model", "/step_models/-1", None),
+        ({"step_models": {"0": "  "}}, "invalid_step_model", "/step_models/0", None),
+        ({"template": "gated", "step_models": {"1": "local/echo"}}, "invalid_step_model", "/step_models/1", None),
+        ({"step_models": {"0": "x" * 256}}, "invalid_step_model", "/step_models/0", None),
+        ({"template": "two_stps"}, "unknown_template", "/template", "two_steps"),
+        ({"template": None, "custom_steps": [{"agent": "devloper"}]}, "unknown_agent", "/custom_steps/0/agent", "developer"),
+        ({"working_dir": "/nowhere/at/all"}, "invalid_working_dir", "/working_dir", None),
+        ({"working_dir": "/"}, "invalid_working_dir", "/working_dir", None),
+        ({"branch": "--upload-pack=touch x"}, "invalid_branch", "/branch", None),
+        ({"branch": "main"}, "invalid_branch", "/branch", None),
+        ({"surprise": 1}, "invalid_request", "/surprise", None),
+        ({"title": " "}, "invalid_request", "/title", None),
+        ({"prompt": "a\x00b"}, "invalid_request", "/prompt", None),
+        ({"template": None}, "invalid_request", "", None),
+        ({"custom_steps": [{"agent": "developer"}]}, "invalid_request", "", None),
+        ({"template": None, "custom_steps": []}, "invalid_request", "/custom_steps", None),
+        ({"github_issue_repo": "a/b"}, "invalid_request", "", None),
+    ],
+)
+async def test_a_refusal_names_the_place_and_stores_nothing(
+    api: Api, database: Database, body: dict[str, Any], code: str, pointer: str, candidate: str | None
+) -> None:
+    answer = await api.create(**body)
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (422, code), problem
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert pointer in [error["pointer"] for error in problem["errors"]]
+    if candidate is not None:
+        assert candidate in problem["errors"][0]["candidates"]
+    async with database.reads() as db:
+        for table in (Pipeline, AuditEvent, Directory):
+            assert await db.scalar(select(func.count()).select_from(table)) == 0
+    assert api.engine.history == []
+
+
+@pytest.mark.usefixtures("catalog")
+async def test_an_opencode_agent_that_does_not_exist_is_refused(api: Api) -> None:
+    api.client.list_agents.return_value = [RuntimeAgent(name="builder", mode="primary")]
+    problem = (await api.create()).json()
+    assert problem["code"] == "unknown_opencode_agent"
+    assert "builder" in problem["errors"][0]["candidates"]
+
+
+async def test_a_run_starts_at_once_and_the_next_on_the_directory_waits(api: Api, tmp_path: Path) -> None:
+    link = api.projects / "link"
+    real = api.projects / "real"
+    real.mkdir()
+    link.symlink_to(real)
+    first = (await api.create(working_dir=str(real))).json()
+    second = (await api.create(working_dir=f"{link}/../real/.")).json()
+    third = (await api.create(working_dir=str(link))).json()
+    assert [run["queue_position"] for run in (first, second, third)] == [None, 1, 2]
+    assert [segment.pipeline_id for segment in api.engine.segments] == [first["id"]]
+    conflicts = (await api.http.get("/pipelines/conflicts", params={"working_dir": str(link)})).json()
+    assert [item["id"] for item in conflicts["items"]] == [first["id"], second["id"], third["id"]]
+    assert conflicts["real_path"] == os.path.realpath(real)
+
+
+async def test_without_a_directory_a_run_gets_its_own_workspace(api: Api) -> None:
+    one, two = [(await api.create(working_dir=None)).json() for _ in range(2)]
+    assert one["working_dir"] != two["working_dir"]
+    assert Path(one["working_dir"]).is_dir()
+    assert one["queue_position"] is two["queue_position"] is None
+
+
+async def test_the_prompt_is_kept_to_the_byte_and_too_much_is_413(api: Api) -> None:
+    exact = "ä" * 500_000
+    answer = await api.create(prompt=exact)
+    assert answer.status_code == 201
+    assert answer.json()["prompt"] == exact
+    assert (await api.create(prompt=exact + "x")).status_code == 413
+    assert (await api.create(prompt="x" * 9_000_000)).json()["code"] == "payload_too_large"
+
+
+async def test_the_creation_is_audited_with_its_models(api: Api) -> None:
+    run = (await api.create(step_models={"0": "claude-sonnet"})).json()
+    events = (await api.http.get("/audit", params={"pipeline_id": run["id"]})).json()["items"]
+    assert [event["type"] for event in events] == ["pipeline.created"]
+    assert events[0]["actor"] == "owner"
+    assert events[0]["payload"]["models"]["0"] == {"model": "claude-sonnet", "resolved": None, "origin": "run"}
+
+
+async def test_a_reload_changes_no_run_that_exists(api: Api, database: Database, settings: Any) -> None:
+    run = (await api.create()).json()
+    file = settings.resolved_config_dir / "agents.yaml"
+    file.write_text(file.read_text().replace("gpt-4o", "gpt-5"))
+    later = (await api.create()).json()
+    assert (await api.http.get(f"/pipelines/{run['id']}")).json()["steps"][1]["model"] == "gpt-4o"
+    assert later["steps"][1]["model"] == "gpt-5"
+    snapshots = [(await steps_of(database, one["id"]))[1].agent_snapshot for one in (run, later)]
+    assert [snapshot and snapshot["default_model"] for snapshot in snapshots] == ["gpt-4o", "gpt-5"]
