@@ -1,0 +1,2 @@
+"""`paceline doctor`: not written yet."""
+COMMANDS = ()

@@ -1,0 +1,52 @@
+"""Joins the commands into one program and turns what ends them into a sentence and an exit code."""
+
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from app.cli import doctor_command, run_commands, server_commands, setting_commands
+from app.cli.exits import CommandError
+from app.cli.output import put, say
+
+_INTERRUPTED = 130
+
+program = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+
+for _part in (server_commands, run_commands, setting_commands, doctor_command):
+    for _command in _part.COMMANDS:
+        program.command()(_command)
+
+
+@program.callback()
+def about(
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+) -> None:
+    """Run pipelines of coding agents on OpenCode, each step with its own model.
+
+    Data goes to standard output, progress and errors to standard error. Exit codes: 0 done, 1 failed or
+    rejected, 2 wrong usage or refused, 3 waiting for a person, 4 aborted, 5 no server answers.
+    """
+    if show_version:
+        put(version("paceline"))
+        raise typer.Exit
+
+
+def main() -> None:
+    """The `paceline` command."""
+    try:
+        program(prog_name="paceline")
+    except CommandError as error:
+        say(f"paceline: {error.sentence}")
+        for line in error.lines:
+            say(f"  {line}")
+        sys.exit(error.code)
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
