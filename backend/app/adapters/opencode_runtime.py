@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from app.adapters.opencode_attached import AttachedServer
 from app.adapters.opencode_client import OpenCodeClient
 from app.adapters.opencode_environment import ChildSetup
 from app.adapters.opencode_live import Sink
-from app.adapters.opencode_attached import AttachedServer
 from app.adapters.opencode_process import ManagedSettings, OpenCodeServer
 from app.settings import Settings
 
