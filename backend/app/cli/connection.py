@@ -131,6 +131,10 @@ class Connection:
         """POST a JSON body."""
         return self._send("POST", path, body=body or {})
 
+    def health(self) -> Any:
+        """The server's health, also when it cannot take work."""
+        return self._send("GET", "/health", fine=(200, 503))
+
     @contextmanager
     def events(self, pipeline_id: int, last_event_id: str | None) -> Iterator[Iterator[str]]:
         """The lines of the event stream of one run. httpx's errors pass: the caller connects again."""
@@ -147,7 +151,12 @@ class Connection:
         self._client.close()
 
     def _send(
-        self, method: str, path: str, params: Params | None = None, body: Mapping[str, Any] | None = None
+        self,
+        method: str,
+        path: str,
+        params: Params | None = None,
+        body: Mapping[str, Any] | None = None,
+        fine: tuple[int, ...] = (),
     ) -> Any:
         given = {name: value for name, value in (params or {}).items() if value is not None}
         try:
@@ -161,7 +170,7 @@ class Connection:
                 f"No Paceline server answers at {self.address.url} ({error}). {self.address.hint}",
                 ExitCode.UNREACHABLE,
             ) from None
-        if response.is_success:
+        if response.is_success or response.status_code in fine:
             return _json_of(response)
         raise _refusal(response)
 

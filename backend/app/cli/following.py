@@ -13,7 +13,6 @@ from app.cli.exits import CommandError, ExitCode, code_of_status
 from app.cli.output import money, say, span
 from app.cli.run_view import decide_hint, duration, model_of
 
-_RETRY_FOR_SECONDS = 60.0
 _RETRY_EVERY_SECONDS = 1.0
 
 
@@ -50,16 +49,18 @@ class Follower:
 
     connection: Connection
     run_id: int
+    patience: float = 60.0
+    """Seconds to wait for a server that went away."""
     _steps: dict[int, Mapping[str, Any]] = field(default_factory=dict)
     _told: set[tuple[str, str]] = field(default_factory=set)
     _reached: str | None = None
 
-    def follow(self) -> dict[str, Any]:
-        """The run as it is when it has ended or waits for a person; a server that restarts is waited for."""
+    def follow(self, *, through_gates: bool = False) -> dict[str, Any]:
+        """The run when it has ended or, unless `through_gates`, waits for a person."""
         lost_at: float | None = None
         while True:
             try:
-                run = self._follow_once()
+                run = self._follow_once(through_gates)
                 if run is not None:
                     return run
                 lost_at = lost_at or time.monotonic()
@@ -72,29 +73,29 @@ class Follower:
 
     def _wait(self, lost_at: float | None) -> float:
         now = time.monotonic()
-        if lost_at is None:
+        if lost_at is None and self.patience:
             say("The server went away; the run goes on when it is back. Waiting …")
-        elif now - lost_at > _RETRY_FOR_SECONDS:
+        elif now - (lost_at or now) >= self.patience:
             raise CommandError(
-                f"The server has been away for {span(now - lost_at)}. "
+                f"The server has been away for {span(self.patience)}. "
                 f"Start it with `paceline serve`, then go on with `paceline watch {self.run_id}`.",
                 ExitCode.UNREACHABLE,
             )
         time.sleep(_RETRY_EVERY_SECONDS)
         return lost_at or now
 
-    def _follow_once(self) -> dict[str, Any] | None:
+    def _follow_once(self, through_gates: bool) -> dict[str, Any] | None:
         """None when the server closed the stream."""
         with self.connection.events(self.run_id, self._reached) as lines:
             # Only now, so that nothing can happen between the reading and the stream.
             run = self._read()
-            if code_of_status(run["status"]) is not None:
+            if _is_reached(run, through_gates):
                 return run
             for frame in frames(lines):
                 self._reached = frame.id or self._reached
                 if frame.event in {"audit", "reset"}:
                     run = self._read()
-                    if code_of_status(run["status"]) is not None:
+                    if _is_reached(run, through_gates):
                         return run
                 else:
                     self._tell_live(frame.event, json.loads(frame.data))
@@ -163,6 +164,11 @@ def say_outcome(run: Mapping[str, Any]) -> ExitCode:
         reason = f": {run['error_message']}" if run["error_message"] else ""
         say(f"run {run['id']} {run['status']}{reason}")
     return code
+
+
+def _is_reached(run: Mapping[str, Any], through_gates: bool) -> bool:
+    code = code_of_status(run["status"])
+    return code is not None and not (through_gates and code is ExitCode.WAITING)
 
 
 def _name(step: Mapping[str, Any]) -> str:

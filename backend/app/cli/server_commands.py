@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from socket import socket
-from typing import Annotated
+from typing import Annotated, Self
 
 import typer
 
@@ -50,6 +50,15 @@ class StartedServer:
     """Host and port as its Host check wants them."""
     token: str
 
+    @classmethod
+    def at(cls, listener: socket, settings: Settings, token: str) -> Self:
+        """The server on this socket."""
+        host, port = listener.getsockname()[:2]
+        reached = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+        names = [name.lower() for name in settings.allowed_hosts]
+        name = reached if reached.lower() in names else names[0]
+        return cls(f"http://{reached}:{port}", f"{name}:{port}", token)
+
     @property
     def login_url(self) -> str:
         """The page, with the token in the fragment: browsers send no fragment to anybody."""
@@ -66,7 +75,7 @@ def run_server(settings: Settings, host: str, port: int, ready: Callable[[Starte
     """Serve until a signal comes. `ready` is called once requests are answered, in the server's loop."""
     _check(settings, host)
     secret = settings.token.get_secret_value() if settings.token else None
-    with _failures_as_sentences():
+    with failures_as_sentences():
         data_dir.prepare(settings.data_dir)
         token = data_dir.token(settings.data_dir, secret)
         log_to_stderr(settings.log_level, _secrets(settings, token))
@@ -74,13 +83,18 @@ def run_server(settings: Settings, host: str, port: int, ready: Callable[[Starte
             from app.cli.web_server import bind
 
             listener = bind(host, port)
-            started = _started(settings, listener, token)
-            _serve(settings, listener, started, ready)
+            started = StartedServer.at(listener, settings, token)
+            asyncio.run(serve_until_signal(settings, listener, started, ready))
 
 
-def _serve(
-    settings: Settings, listener: socket, started: StartedServer, ready: Callable[[StartedServer], None]
+async def serve_until_signal(
+    settings: Settings,
+    listener: socket,
+    started: StartedServer,
+    ready: Callable[[StartedServer], None],
+    last_resort: float = 9.5,
 ) -> None:
+    """The server on a socket that listens already; while it works, `server.json` says where it is."""
     from app.cli.web_server import serve_app
     from app.main import create_app
 
@@ -92,7 +106,7 @@ def _serve(
         ready(started)
 
     try:
-        asyncio.run(serve_app(create_app(settings), listener, listening))
+        await serve_app(create_app(settings), listener, listening, last_resort)
     finally:
         listener.close()
         _forget(file)
@@ -117,14 +131,6 @@ def _check(settings: Settings, host: str) -> None:
 def _secrets(settings: Settings, token: str) -> tuple[str, ...]:
     password = settings.opencode_password
     return (token, password.get_secret_value()) if password else (token,)
-
-
-def _started(settings: Settings, listener: socket, token: str) -> StartedServer:
-    host, port = listener.getsockname()[:2]
-    reached = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
-    names = [name.lower() for name in settings.allowed_hosts]
-    name = reached if reached.lower() in names else names[0]
-    return StartedServer(f"http://{reached}:{port}", f"{name}:{port}", token)
 
 
 @contextmanager
@@ -154,7 +160,7 @@ def _only_server(settings: Settings) -> Iterator[None]:
 
 
 @contextmanager
-def _failures_as_sentences() -> Iterator[None]:
+def failures_as_sentences() -> Iterator[None]:
     """What keeps a server from starting is a sentence; only our own defects leave a traceback."""
     try:
         yield

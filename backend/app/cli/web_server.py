@@ -21,7 +21,7 @@ log = logging.getLogger("paceline.server")
 GRACE_SECONDS = 3
 """For requests that are being answered when the server is told to stop."""
 LAST_RESORT_SECONDS = 9.5
-"""A shutdown that hangs is cut off: nothing is lost by it, the next start goes on from the rows."""
+"""A shutdown that hangs is cut off: nothing is lost by it, the next start goes on from the rows and finds OpenCode."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -99,7 +99,9 @@ class WebServer(uvicorn.Server):
             self._stopping()
 
 
-async def serve_app(app: FastAPI, listener: socket.socket, ready: Callable[[], None]) -> None:
+async def serve_app(
+    app: FastAPI, listener: socket.socket, ready: Callable[[], None], last_resort: float = LAST_RESORT_SECONDS
+) -> None:
     """Start the app, serve it until a signal comes, stop it. What its start raises passes through."""
 
     def stopping() -> None:
@@ -108,16 +110,17 @@ async def serve_app(app: FastAPI, listener: socket.socket, ready: Callable[[], N
             services.broker.close()
 
     server = WebServer(app, ready, stopping)
-    with stopped_by_signals(lambda number: server.handle_exit(number, None)):
+    with stopped_by_signals(lambda number: server.handle_exit(number, None), last_resort):
         async with app.router.lifespan_context(app):
             await server.serve(sockets=[listener])
 
 
 @contextlib.contextmanager
-def stopped_by_signals(stop: Callable[[int], None]) -> Iterator[None]:
+def stopped_by_signals(stop: Callable[[int], None], last_resort: float) -> Iterator[None]:
     """Call `stop` in the running loop at the first Ctrl-C, SIGTERM or hang-up; ignore all further ones.
 
-    Signals stay ignored afterwards, so that a second Ctrl-C cannot break what is cleaned up.
+    The process ends after `last_resort` seconds, whatever is still being stopped. Signals stay ignored
+    afterwards, so that a second Ctrl-C cannot break what is cleaned up.
     """
     loop = asyncio.get_running_loop()
     told = threading.Event()
@@ -125,7 +128,7 @@ def stopped_by_signals(stop: Callable[[int], None]) -> Iterator[None]:
     def handle(number: int, _frame: FrameType | None) -> None:
         if not told.is_set():
             told.set()
-            _arm_last_resort()
+            _arm(last_resort)
             loop.call_soon_threadsafe(stop, number)
 
     for number in _SIGNALS:
@@ -139,11 +142,11 @@ def stopped_by_signals(stop: Callable[[int], None]) -> Iterator[None]:
             signal.signal(number, signal.SIG_IGN)
 
 
-def _arm_last_resort() -> None:
+def _arm(seconds: float) -> None:
     def give_up() -> None:
         log.error("the shutdown took too long and was cut off; the next start goes on from what is stored")
         os._exit(ExitCode.FAILED)
 
-    timer = threading.Timer(LAST_RESORT_SECONDS, give_up)
+    timer = threading.Timer(seconds, give_up)
     timer.daemon = True
     timer.start()
