@@ -1,6 +1,18 @@
-// Runs before every unit test file: DOM matchers, and a clean document after each test.
+// Runs before every unit test file: DOM matchers, the mock API, and a clean document after each test.
 import "@testing-library/jest-dom/vitest";
 import { cleanup } from "@testing-library/react";
-import { afterEach } from "vitest";
+import { afterAll, afterEach, beforeAll } from "vitest";
+import { server } from "./server";
 
-afterEach(cleanup);
+// Parts of the DOM that jsdom does not have.
+Element.prototype.scrollTo ??= () => {};
+Element.prototype.scrollIntoView ??= () => {};
+window.scrollTo = () => {};
+
+beforeAll(() => server.listen({ onUnhandledRequest: "error" }));
+afterEach(() => {
+  cleanup();
+  server.resetHandlers();
+  localStorage.clear();
+});
+afterAll(() => server.close());

@@ -26,7 +26,7 @@ export const GROUP_WORDS: Record<StatusGroup, string> = {
 };
 
 function isGroup(value: unknown): value is StatusGroup {
-  return typeof value === "string" && value in GROUPS;
+  return typeof value === "string" && Object.hasOwn(GROUPS, value);
 }
 
 /** A search value as text: the address `?q=42` reads as a number. */

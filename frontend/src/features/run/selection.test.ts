@@ -1,0 +1,73 @@
+// Which step a run's page shows, what a gate is about, and how a tool call reads.
+import { describe, expect, it } from "vitest";
+import { aHandoff, anApproval, aRun, aStep, aTool, at } from "@/test/fixtures";
+import { readRunSearch } from "./search";
+import { agentAfter, approvalOf, chosenStep, countQuestions, currentStep, handoffBefore } from "./selection";
+import { toolLine, toolTime } from "./tool-line";
+
+const steps = [
+  aStep({ id: 1, status: "done", started_at: at(0), latest_handoff: aHandoff() }),
+  aStep({ id: 2, order_index: 1, type: "approval", agent_name: null, status: "waiting_for_approval" }),
+  aStep({ id: 3, order_index: 2, agent_name: "senior_reviewer" }),
+];
+const run = aRun({ steps });
+
+describe("the step that is shown", () => {
+  it("is the waiting, else the running, else the failed, else the last begun, else the first", () => {
+    const some = (...statuses: Parameters<typeof aStep>[0][]) =>
+      currentStep(statuses.map((part, id) => aStep({ id, ...part })));
+    expect(currentStep(steps)?.id).toBe(2);
+    expect(some({ status: "failed" }, { status: "running" })?.id).toBe(1);
+    expect(some({ status: "done" }, { status: "failed" }, { status: "skipped" })?.id).toBe(1);
+    expect(some({ started_at: at(0) }, { started_at: at(1) }, {})?.id).toBe(1);
+    expect(some({}, {})?.id).toBe(0);
+  });
+
+  it("is the one of the address when there is one, counted from 1", () => {
+    expect(chosenStep(run, 3)?.id).toBe(3);
+    expect(chosenStep(run, 9)?.id).toBe(2);
+    expect(readRunSearch({ step: "2", tab: "prompt", attempt: -1 })).toEqual({ step: 2, tab: "prompt" });
+    expect(readRunSearch({ step: "x", tab: "evil" })).toEqual({});
+  });
+});
+
+describe("a gate", () => {
+  const gate = steps[1] ?? expect.unreachable();
+
+  it("is about the nearest earlier hand-off and leads to the next agent", () => {
+    expect(handoffBefore(run, gate)).toBe(steps[0]?.latest_handoff);
+    expect(agentAfter(run, gate)?.agent_name).toBe("senior_reviewer");
+  });
+
+  it("knows its own record only", () => {
+    expect(approvalOf(aRun({ approval: anApproval({ step_id: 2 }) }), gate)?.id).toBe(7);
+    expect(approvalOf(aRun({ approval: anApproval({ step_id: 99 }) }), gate)).toBeNull();
+  });
+
+  it.each([
+    ["- one?\n- two?", 2],
+    ["1. one?\n2. two?\n3. three?", 3],
+    ["Should it move?", 1],
+    ["None.", 0],
+    ["- none", 0],
+    ["No open questions", 0],
+    ["Nothing works. Why?", 1],
+    [null, 0],
+  ])("counts the open questions of %j as %d", (open_questions, number) => {
+    expect(countQuestions(aHandoff({ open_questions }))).toBe(number);
+  });
+});
+
+describe("a tool call", () => {
+  it("is its most telling argument, with paths seen from the run's directory", () => {
+    expect(toolLine(aTool(), "/w")).toBe("pytest -q tests/login");
+    expect(toolLine(aTool({ input: { limit: 3, filePath: "/w/a/b.py" } }), "/w")).toBe("a/b.py");
+    expect(toolLine(aTool({ input: {}, title: "todo list" }), "/w")).toBe("todo list");
+    expect(toolLine(aTool({ input: { command: "a\nb" }, error: "exit 1\nmore" }), "/w")).toBe("a → exit 1");
+  });
+
+  it("says how long it took, or what it is doing", () => {
+    expect(toolTime(aTool())).toBe("6.2 s");
+    expect(toolTime(aTool({ finished_at: null, status: "running" }))).toBe("running");
+  });
+});
