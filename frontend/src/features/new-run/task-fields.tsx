@@ -22,7 +22,8 @@ const PAUSE_MS = 500;
 function DirectoryHint({ directory }: { directory: string }) {
   const conflicts = useQuery(conflictsOptions(useSettled(directory.trim(), PAUSE_MS)));
   const waiting = conflicts.data?.items.length ?? 0;
-  if (directory.trim() === "") return "Empty: a new workspace of its own.";
+  if (directory.trim() === "")
+    return "Empty: a new workspace of its own. (The command line takes its current directory.)";
   return waiting > 0 ? `${plural(waiting, "run")} on it now; this one waits its turn.` : null;
 }
 

@@ -11,6 +11,7 @@ const LEGEND = [
   ["tool", "tools"],
   ["wait", "waiting"],
 ] as const;
+const OPEN_COLOUR = { agent: "text-run", approval: "text-wait" } as const;
 const SECONDS_BELOW_MS = 5 * 60_000;
 
 /** What is known about the times of each step: attempts once read, live parts while it runs. */
@@ -44,7 +45,7 @@ function Lane({ times, before, extent: range, now }: LaneProps) {
           <Bar key={`${span.kind} ${span.from}`} span={span} extent={range} />
         ))}
       </span>
-      <span className={open ? "text-run" : "text-ink-3"}>
+      <span className={open ? OPEN_COLOUR[step.type] : "text-ink-3"}>
         {time === undefined ? "" : duration(time)}
         {open && " …"}
       </span>
