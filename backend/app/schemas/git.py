@@ -12,6 +12,8 @@ class GitState:
     """Checked-out branch, None when detached."""
     commit: str | None = None
     dirty_files: int = 0
+    problem: str | None = None
+    """Git's own words when a repository is there but cannot be read, such as one of another owner."""
 
 
 @dataclass(frozen=True)
