@@ -1,6 +1,7 @@
 """The API without a queue: the real app and services on a test's database, OpenCode mocked at the client."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,22 @@ class Api:
 
 @pytest.fixture
 async def api(settings: Settings, database: Database) -> AsyncIterator[Api]:
-    """The API on a test's database; OpenCode's lists are empty, so names of models are kept as asked."""
+    """The API on each database; OpenCode's lists are empty, so names of models are kept as asked."""
+    async with _serving(settings, database) as api:
+        yield api
+
+
+@pytest.fixture
+async def sqlite_api(settings: Settings, sqlite_url: str) -> AsyncIterator[Api]:
+    """The same where the database makes no difference."""
+    database = Database(sqlite_url)
+    async with _serving(settings, database) as api:
+        yield api
+    await database.dispose()
+
+
+@asynccontextmanager
+async def _serving(settings: Settings, database: Database) -> AsyncIterator[Api]:
     folder = settings.resolved_config_dir
     folder.mkdir(parents=True)
     (folder / "agents.yaml").write_text(AGENTS)

@@ -19,6 +19,7 @@ from app.adapters.dbos_engine import DbosEngine
 from app.schemas.work import Release, Segment
 from app.settings import Settings
 from app.tests.app_fixtures import api as api
+from app.tests.app_fixtures import sqlite_api as sqlite_api
 from app.tests.postgres import PostgresServer, libpq_address, running_postgres
 
 DIALECTS = ("sqlite", "postgres")
