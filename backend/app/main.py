@@ -106,7 +106,7 @@ def join(
     runner = PipelineRunner(sessions, reads, client, engine, git, _runner_settings(settings), catalog, server)
     releases = Releases(sessions, reads, client, engine, runner.active)
     work = Work(runner, releases)
-    queries = RunQueries(reads, settings.max_cost_usd)
+    queries = RunQueries(reads, server, settings.max_cost_usd)
     services = Services(
         pipelines=Pipelines(sessions, files, catalog, git, folders, engine),
         decisions=Decisions(sessions, engine, releases),

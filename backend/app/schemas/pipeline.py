@@ -159,6 +159,8 @@ class PipelineResponse(_PipelineHead):
     prompt: str
     base_commit: str | None
     warnings: list[str]
+    waiting_reason: str | None
+    """Why a pending run has not begun, as a sentence; None when it is about to begin."""
     max_cost_usd: float | None
     approval: ApprovalResponse | None
     """The newest gate: the open one while the run waits."""

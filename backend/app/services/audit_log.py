@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from app.models import AuditEvent
 from app.schemas.audit import AuditEventResponse, AuditPage
 from app.schemas.events import AuditFrame
-from app.services.paging import before_id, cut_page
+from app.services.paging import cut_page, older_than
 
 _BATCH = 500
 
@@ -33,7 +33,7 @@ class AuditLog:
     ) -> AuditPage:
         """Events, newest first; `since` is included, `until` is not."""
         query = (
-            select(AuditEvent).where(AuditEvent.id < before_id(cursor)).order_by(AuditEvent.id.desc()).limit(limit + 1)
+            select(AuditEvent).where(older_than(AuditEvent.id, cursor)).order_by(AuditEvent.id.desc()).limit(limit + 1)
         )
         given = {"pipeline_id": pipeline_id, "step_id": step_id, "type": event_type}
         query = query.filter_by(**{name: value for name, value in given.items() if value is not None})

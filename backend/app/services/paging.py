@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
+from sqlalchemy import BigInteger, ColumnElement, literal, true
+from sqlalchemy.orm import InstrumentedAttribute
+
 from app.errors import FieldError, InvalidRequest
 
 _MAX_ID = 2**63 - 1
@@ -17,14 +20,15 @@ class HasId(Protocol):
 Row = TypeVar("Row", bound=HasId)
 
 
-def before_id(cursor: str | None) -> int:
-    """The id that a page ends before; InvalidRequest for a cursor that we did not give out."""
+def older_than(column: InstrumentedAttribute[int], cursor: str | None) -> ColumnElement[bool]:
+    """What a page's rows fulfil; InvalidRequest for a cursor that we did not give out."""
     if cursor is None:
-        return _MAX_ID
+        return true()
     if not (cursor.isascii() and cursor.isdigit()) or int(cursor) > _MAX_ID:
         detail = "The cursor is not one that a page of this list named as next_cursor."
         raise InvalidRequest(detail, (FieldError("/cursor", detail),))
-    return int(cursor)
+    # A big one whatever the column is: PostgreSQL refuses to compare an integer with a larger number.
+    return column < literal(int(cursor), BigInteger)
 
 
 def cut_page(rows: Sequence[Row], limit: int) -> tuple[Sequence[Row], str | None]:

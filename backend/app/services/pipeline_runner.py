@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from app.errors import BudgetExceeded, InternalError, InvalidRequest, PacelineError, StaleEpoch, StepFailure
@@ -72,13 +74,19 @@ class PipelineRunner:
     async def run_segment(self, segment: Segment) -> str:
         """Walk the run from `segment.start` to the next gate or the end; returns how it went.
 
-        Never raises but for cancellation: a defect of ours ends the run as `internal_error`.
+        A defect of ours ends the run as `internal_error`. Raises only for cancellation and while
+        the database cannot be written to.
         """
         self.active.add(segment.workflow_id)
         try:
             return await self._execute_steps(segment, await self._begin(segment))
         except StaleEpoch:
             return "stale"
+        except (OperationalError, PoolTimeout):
+            # Locked, full or gone: nothing can be written now. The reconciler takes the run up again,
+            # and an answer that came meanwhile is adopted.
+            log.exception("the database failed under segment %s", segment.workflow_id)
+            raise
         except Exception as error:
             log.exception("segment %s broke", segment.workflow_id)
             return await self._fail_segment(segment, error)

@@ -27,22 +27,26 @@ from app.schemas.pipeline import (
 )
 from app.schemas.runtime import Tokens
 from app.services.attempts import unpack_transcript
-from app.services.paging import before_id, cut_page
+from app.services.paging import cut_page, older_than
+from app.services.ports import RuntimeServer
 
 
 class RunQueries:
     """Everything the API reads about runs."""
 
-    def __init__(self, reads: async_sessionmaker[AsyncSession], max_cost_usd: float | None = None) -> None:
-        """`max_cost_usd` is shown with each run."""
+    def __init__(
+        self, reads: async_sessionmaker[AsyncSession], server: RuntimeServer, max_cost_usd: float | None = None
+    ) -> None:
+        """`max_cost_usd` is shown with each run; `server` says why a run that could begin does not."""
         self._reads = reads
+        self._server = server
         self._max_cost_usd = max_cost_usd
 
     async def page(
         self, *, status: Sequence[str], template: str | None, text: str | None, limit: int, cursor: str | None
     ) -> PipelinePage:
         """Runs, newest first; `text` is searched in titles and prompts, without regard to case."""
-        query = select(Pipeline).where(Pipeline.id < before_id(cursor)).order_by(Pipeline.id.desc()).limit(limit + 1)
+        query = select(Pipeline).where(older_than(Pipeline.id, cursor)).order_by(Pipeline.id.desc()).limit(limit + 1)
         if status:
             query = query.where(Pipeline.status.in_(status))
         if template:
@@ -81,10 +85,19 @@ class RunQueries:
             prompt=run.prompt,
             base_commit=run.base_commit,
             warnings=run.warnings,
+            waiting_reason=await self._waiting_reason(run, places.get(run.id)),
             max_cost_usd=self._max_cost_usd,
             approval=_approval(gates),
             steps=[_step(step, tries.get(step.id, 0)) for step in run.steps],
         )
+
+    async def _waiting_reason(self, run: Pipeline, position: int | None) -> str | None:
+        if run.status != "pending":
+            return None
+        if position is not None:
+            return f"Another run works in this directory; this one is number {position} in line."
+        opencode = await self._server.health()
+        return None if opencode.state == "ready" else f"Waits for OpenCode. {opencode.detail or ''}".strip()
 
     async def attempts(self, pipeline_id: int, step_id: int) -> AttemptList:
         """All tries at a step with prompts and transcripts."""
@@ -129,7 +142,7 @@ class RunQueries:
 
     async def approvals(self, *, status: str | None, limit: int, cursor: str | None) -> ApprovalPage:
         """Gates, newest first."""
-        query = select(Approval).where(Approval.id < before_id(cursor)).order_by(Approval.id.desc()).limit(limit + 1)
+        query = select(Approval).where(older_than(Approval.id, cursor)).order_by(Approval.id.desc()).limit(limit + 1)
         if status:
             query = query.where(Approval.status == status)
         async with self._reads() as db:

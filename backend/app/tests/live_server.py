@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from app.demo.provider import ScriptedProvider
 from app.demo.provider_config import ScriptedModel, ScriptedSetup, opencode_config

@@ -21,6 +21,9 @@ MODELS = [
 ]
 
 
+MISSPELT = [{"agent": "devloper"}]
+
+
 @pytest.fixture
 def catalog(api: Api) -> None:
     """OpenCode can be asked, and answers."""
@@ -83,7 +86,7 @@ async def test_each_origin_of_a_model(api: Api, database: Database) -> None:
         ({"template": "gated", "step_models": {"1": "local/echo"}}, "invalid_step_model", "/step_models/1", None),
         ({"step_models": {"0": "x" * 256}}, "invalid_step_model", "/step_models/0", None),
         ({"template": "two_stps"}, "unknown_template", "/template", "two_steps"),
-        ({"template": None, "custom_steps": [{"agent": "devloper"}]}, "unknown_agent", "/custom_steps/0/agent", "developer"),
+        ({"template": None, "custom_steps": MISSPELT}, "unknown_agent", "/custom_steps/0/agent", "developer"),
         ({"working_dir": "/nowhere/at/all"}, "invalid_working_dir", "/working_dir", None),
         ({"working_dir": "/"}, "invalid_working_dir", "/working_dir", None),
         ({"branch": "--upload-pack=touch x"}, "invalid_branch", "/branch", None),
@@ -121,7 +124,7 @@ async def test_an_opencode_agent_that_does_not_exist_is_refused(api: Api) -> Non
     assert "builder" in problem["errors"][0]["candidates"]
 
 
-async def test_a_run_starts_at_once_and_the_next_on_the_directory_waits(api: Api, tmp_path: Path) -> None:
+async def test_a_run_starts_at_once_and_the_next_on_the_directory_waits(api: Api) -> None:
     link = api.projects / "link"
     real = api.projects / "real"
     real.mkdir()

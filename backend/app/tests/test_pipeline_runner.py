@@ -1,6 +1,6 @@
 """The runner with a mocked client: what it sends for each step, what it stores, how it fails."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from itertools import count
 from types import SimpleNamespace
 from typing import Any
@@ -78,7 +78,7 @@ def runner(database: Database, client: AsyncMock, engine: RecordingEngine) -> Pi
 
 
 @pytest.fixture
-async def create(database: Database, tmp_path: Any) -> AsyncIterator[Callable[..., Any]]:
+def create(database: Database, tmp_path: Any) -> Callable[..., Any]:
     """Stores a run that holds its directory and returns it as a segment would load it."""
 
     async def make(*steps: Step, **columns: Any) -> Pipeline:
@@ -89,7 +89,7 @@ async def create(database: Database, tmp_path: Any) -> AsyncIterator[Callable[..
         async with database.reads() as db:
             return await transitions.read_run(db, run.id, run.epoch)
 
-    yield make
+    return make
 
 
 async def stored(database: Database, run: Pipeline) -> Pipeline:
@@ -337,7 +337,7 @@ async def test_the_next_run_of_a_directory_starts_when_one_ends(
         sooner = await make_pipeline(db, [agent_step()], directory, queue_number=1)
     assert await runner.run_segment(first(run)) == "done"
     assert [segment.pipeline_id for segment in engine.segments] == [sooner.id]
-    await engine.drain(SimpleNamespace(run_segment=runner.run_segment))  # type: ignore[arg-type]
+    await engine.drain(SimpleNamespace(run_segment=runner.run_segment))
     assert (await stored(database, later)).status == "done"
 
 
