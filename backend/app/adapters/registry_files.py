@@ -86,16 +86,23 @@ class RegistryFiles:
 
 
 def fill_registry_folder(folder: Path) -> bool:
-    """Put the shipped files into a folder that has neither; True when it did. Never overwrites anything."""
+    """Put the shipped files into a folder that has neither; True when it did. Never overwrites anything.
+
+    A folder that cannot be written is left alone: the registry then says which file is missing.
+    """
     if any(os.path.lexists(folder / name) for name in FILES):
         return False
-    folder.mkdir(parents=True, exist_ok=True)
-    shipped = shipped_registry()
-    fresh = [(folder / f".{name}.new", folder / name) for name in FILES]
-    for draft, target in fresh:
-        draft.write_bytes((shipped / target.name).read_bytes())
-    for draft, target in fresh:
-        draft.replace(target)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        shipped = shipped_registry()
+        fresh = [(folder / f".{name}.new", folder / name) for name in FILES]
+        for draft, target in fresh:
+            draft.write_bytes((shipped / target.name).read_bytes())
+        for draft, target in fresh:
+            draft.replace(target)
+    except OSError as error:
+        log.warning("the shipped agents and templates could not be put into %s: %s", folder, error)
+        return False
     return True
 
 

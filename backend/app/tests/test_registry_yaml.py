@@ -90,6 +90,14 @@ def test_filling_never_overwrites(tmp_path: Path) -> None:
     assert (shipped_registry() / "agents.yaml").is_file()
 
 
+def test_a_folder_that_cannot_be_filled_is_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "config").write_text("a file")
+    assert not fill_registry_folder(tmp_path / "config")
+    assert "could not be put into" in caplog.text
+    files = RegistryFiles(tmp_path / "config")
+    assert [problem.line for problem in files.parse(files.read()).problems] == [None, None]
+
+
 @pytest.mark.parametrize(
     ("agents", "expected"),
     [
