@@ -124,7 +124,11 @@ class Registry:
         """Follow the files until cancelled."""
         async with aclosing(self._source.changes()) as changes:
             async for _ in changes:
-                await self.reload_if_changed()
+                try:
+                    await self.reload_if_changed()
+                except Exception:
+                    # A defect of ours; the next change deserves another look all the same.
+                    log.exception("the registry could not be looked at")
 
     async def _settled(self, sources: RegistrySources) -> RegistrySources:
         """Wait until two looks agree: an editor that writes in place shows half a file for a moment."""

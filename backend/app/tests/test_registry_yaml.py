@@ -1,5 +1,6 @@
 """Registry files with mistakes: every one is reported with file, line and column, and none can hurt the reader."""
 
+import json
 import os
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from app.adapters.registry_files import RegistryFiles, fill_registry_folder, shipped_registry
 from app.adapters.registry_yaml import MAX_BYTES, read_yaml
 from app.schemas.registry import AgentStep, ApprovalStep
-from app.schemas.registry_errors import RegistryReading
+from app.schemas.registry_errors import RegistryReading, RegistrySources, SourceFile
 
 AGENTS = """agents:
   - name: developer
@@ -227,3 +228,20 @@ def test_a_huge_file_is_refused_without_being_parsed(tmp_path: Path) -> None:
 def test_any_bytes_are_read_or_explained(content: bytes) -> None:
     document = read_yaml(content)
     assert document.problems or () in document.values
+
+
+KEYS = st.sampled_from(["agents", "pipelines", "name", "description", "steps", "agent", "type", "model", "x"])
+LEAVES = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.sampled_from(["agent", "approval", "a", ""])
+)
+DOCUMENTS = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4))
+
+
+@settings(deadline=None)
+@given(DOCUMENTS, DOCUMENTS)
+def test_any_data_is_a_registry_or_has_problems_with_places(agents: object, pipelines: object) -> None:
+    documents = {"agents.yaml": agents, "pipelines.yaml": {"pipelines": [{"name": "a", "steps": [pipelines]}]}}
+    files = tuple(SourceFile(name, json.dumps(data).encode()) for name, data in documents.items())
+    found = RegistryFiles(Path("unused")).parse(RegistrySources("", files))
+    assert (found.config is None) == bool(found.problems)
+    assert all(problem.line == 1 and problem.column for problem in found.problems)
