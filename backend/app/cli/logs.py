@@ -21,8 +21,17 @@ def log_to_stderr(level: str, secrets: tuple[str, ...], stream: TextIO | None = 
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
+    for name in ("uvicorn", "uvicorn.error"):
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).propagate = True
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """False for errors that our own handler has logged already, and for the end of nothing."""
+    return not record.getMessage().startswith(("Exception in ASGI application", "Cancel 0 "))
 
 
 def _formatter(secrets: tuple[str, ...], *, pretty: bool) -> logging.Formatter:

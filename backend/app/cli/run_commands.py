@@ -46,9 +46,8 @@ def run(
             "title": title if title is not None else _title(text),
             "prompt": text,
             "working_dir": os.path.abspath(directory or "."),
+            "branch": branch,
         }
-        if branch is not None:
-            body["branch"] = branch
         if model:
             body["step_models"] = step_models(model, _steps(server, template))
         created = server.post("/pipelines", body)

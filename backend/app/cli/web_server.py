@@ -132,8 +132,9 @@ def stopped_by_signals(stop: Callable[[int], None], last_resort: float) -> Itera
             loop.call_soon_threadsafe(stop, number)
 
     for number in _SIGNALS:
-        # `nohup` has told us to ignore a hang-up.
-        if signal.getsignal(number) is not signal.SIG_IGN:
+        # `nohup` has told us to ignore a hang-up. Scripts start us in the background with Ctrl-C ignored
+        # too, but who sends it to us by our pid means it.
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handle)
     try:
         yield

@@ -140,7 +140,7 @@ def _qa_closing(request: Request) -> str:
 
 def _release_closing(request: Request) -> str:
     note = _approval_note(request)
-    heard = f'Took up the note of the approval: "{note}".' if note else "The approval came without a note."
+    heard = f"Took up the note of the approval: *{note}*" if note else "The approval came without a note."
     return handoff(
         "Added the fix to `CHANGELOG.md` under *Unreleased* and looked at the complete difference once more.",
         f"{heard}\nWrote one line, in the words of a customer and not of the code.",
