@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Literal
 
 from app.adapters.opencode_binary import TESTED_VERSION
-from app.adapters.opencode_http import Endpoint, FixedEndpoint, OpencodeHttp, probe
+from app.adapters.opencode_http import Endpoint, FixedEndpoint, OpencodeHttp, ServerGone, probe
 from app.errors import OpencodeUnavailable
 from app.schemas.runtime import RuntimeHealth
 
@@ -25,9 +25,9 @@ class ServerStatus:
         self._ready = asyncio.Event()
 
     def endpoint(self) -> Endpoint:
-        """Where it listens. Raises `OpencodeUnavailable` while it does not."""
+        """Where it listens. Raises `ServerGone` while it does not."""
         if self._endpoint is None:
-            raise OpencodeUnavailable(self._detail or "OpenCode is not running.")
+            raise ServerGone(self._detail or "OpenCode is not running.")
         return self._endpoint
 
     async def wait_ready(self, seconds: float) -> bool:

@@ -82,13 +82,11 @@ class Catalog:
     def resolve(self, name: str) -> str:
         """`provider/model` for a name that a person wrote.
 
-        A full name must be listed and connected; a bare one must belong to exactly one connected
-        provider. Raises `UnknownModel` or `AmbiguousModel` with candidates.
+        A name that is listed with its provider is that model; any other must be the id of a model
+        of exactly one provider. Raises `UnknownModel` or `AmbiguousModel` with candidates.
         """
-        usable = {entry.ref: entry for entry in self.entries if entry.connected}
-        if name in usable:
-            return name
-        hits = sorted(ref for ref, entry in usable.items() if entry.id == name)
+        usable = [entry.ref for entry in self.entries]
+        hits = self.hits(name)
         if len(hits) == 1:
             return hits[0]
         if hits:
@@ -96,18 +94,18 @@ class Catalog:
                 f"The model name {name!r} exists at several providers: {', '.join(hits)}.",
                 (FieldError("", "Write it as provider/model.", tuple(hits)),),
             )
-        near = self._nearest(name, list(usable))
+        near = self._nearest(name, usable)
         hint = f" Did you mean {', '.join(near)}?" if near else ""
         raise UnknownModel(
-            f"OpenCode has no model {name!r} here.{self._why(name)}{hint}",
+            f"OpenCode has no model {name!r} here.{hint}",
             (FieldError("", "No such model.", tuple(near)),),
         )
 
-    def _why(self, name: str) -> str:
-        for entry in self.entries:
-            if entry.ref == name and entry.reason:
-                return f" {entry.reason}"
-        return ""
+    def hits(self, name: str) -> list[str]:
+        """Every model that a name can mean, as `provider/model`."""
+        if any(entry.ref == name for entry in self.entries):
+            return [name]
+        return sorted(entry.ref for entry in self.entries if entry.id == name)
 
     def _nearest(self, name: str, refs: list[str]) -> list[str]:
         tails = {ref.partition("/")[2]: ref for ref in refs}
@@ -117,27 +115,27 @@ class Catalog:
 
 
 async def read_catalog(http: OpencodeHttp, directory: str) -> Catalog:
-    """Everything that OpenCode lists for a directory, unconnected providers included."""
-    usable = await http.get("/config/providers", directory)
-    known = await http.get("/provider", directory)
-    config = await http.get("/config", directory)
-    stated = _stated_prices(_mapping(config))
-    connected = [WireProvider.model_validate(one) for one in _items(_mapping(usable).get("providers"))]
-    names = {provider.id for provider in connected}
-    others = [WireProvider.model_validate(one) for one in _items(_mapping(known).get("all"))]
+    """The models that can be used in a directory now."""
+    usable = _mapping(await http.get("/config/providers", directory))
+    config = _mapping(await http.get("/config", directory))
+    stated = _stated_prices(config)
+    connected = [WireProvider.model_validate(one) for one in _items(usable.get("providers"))]
     entries = [entry for provider in connected for entry in _entries(provider, stated, connected=True)]
-    entries += [
-        entry
-        for provider in others
-        if provider.id not in names
-        for entry in _entries(provider, stated, connected=False)
-    ]
-    default = _mapping(config).get("model")
+    default = config.get("model")
     return Catalog(
         entries=tuple(entries),
         default=default if isinstance(default, str) and default else None,
         priced=frozenset(entry.ref for entry in entries if entry.price_input is not None),
     )
+
+
+async def read_unconnected(http: OpencodeHttp, directory: str, connected: Catalog) -> list[ModelEntry]:
+    """The models of providers that OpenCode knows and cannot use, each with the reason. A long list."""
+    known = _mapping(await http.get("/provider", directory))
+    names = {entry.provider for entry in connected.entries}
+    others = [WireProvider.model_validate(one) for one in _items(known.get("all"))]
+    missing = [provider for provider in others if provider.id not in names]
+    return [entry for provider in missing for entry in _entries(provider, frozenset(), connected=False)]
 
 
 async def read_agents(http: OpencodeHttp, directory: str) -> list[RuntimeAgent]:

@@ -8,11 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from app.adapters.opencode_api import OpencodeApi
-from app.adapters.opencode_catalog import Catalog, read_agents, read_catalog
+from app.adapters.opencode_catalog import Catalog, read_agents, read_catalog, read_unconnected
 from app.adapters.opencode_events import EventReader
 from app.adapters.opencode_http import EndpointSource, OpencodeHttp, OpencodeRefused
 from app.adapters.opencode_live import LiveFeed, Sink
-from app.adapters.opencode_requests import SESSION_RULES
+from app.adapters.opencode_requests import SESSION_RULES, denied_calls
 from app.adapters.opencode_stop import NEVER_SENT, SentPrompt, SessionStopper, StopTiming
 from app.adapters.opencode_transcript import TurnMessages, read_turn
 from app.adapters.opencode_turn import TurnTiming, TurnWatch
@@ -29,7 +29,7 @@ class ClientTiming:
 
     turn: TurnTiming = field(default_factory=TurnTiming)
     stop: StopTiming = field(default_factory=StopTiming)
-    connect: float = 10
+    connect: float = 5
     """How long a prompt waits for the event stream before it goes out without."""
     catalog: float = 30
     """How long a list of models read for prices and names stays good."""
@@ -61,7 +61,7 @@ class OpenCodeClient:
         self._sink = sink
         self._bindings: dict[str, SessionBinding] = {}
         self._sent: dict[str, SentPrompt] = {}
-        self._denied: dict[str, tuple[str, ...]] = {}
+        self._denied: dict[str, dict[str, str]] = {}
         self._catalogs: dict[str, tuple[float, Catalog]] = {}
 
     async def aclose(self) -> None:
@@ -138,7 +138,8 @@ class OpenCodeClient:
 
     async def list_models(self, directory: str) -> Sequence[ModelEntry]:
         """Every model OpenCode lists for the directory, unconnected providers included."""
-        return (await self._catalog(directory, fresh=True)).entries
+        catalog = await self._catalog(directory, fresh=True)
+        return (*catalog.entries, *await read_unconnected(self._http, directory, catalog))
 
     async def list_agents(self, directory: str) -> Sequence[RuntimeAgent]:
         """The agents OpenCode knows in the directory."""
@@ -217,11 +218,13 @@ class OpenCodeClient:
         binding = self._bindings[session_id]
         catalog = await self._catalog(binding.directory)
         response = await read_turn(self._api, session_id, binding.message_id, catalog.priced, stray_error)
-        return response.model_copy(update={"denied_requests": self._denied.get(session_id, ())})
+        denied = denied_calls(response.transcript, self._denied.get(session_id, {}))
+        return response.model_copy(update={"denied_requests": denied})
 
     async def _resolve(self, model: str, directory: str) -> str:
-        """A full name goes out as it is (OpenCode refuses it if it must); a bare one is looked up."""
-        return model if "/" in model else (await self._catalog(directory)).resolve(model)
+        """A bare name must be known; an unknown `provider/model` goes out as it is: OpenCode knows best."""
+        catalog = await self._catalog(directory)
+        return model if "/" in model and not catalog.hits(model) else catalog.resolve(model)
 
     async def _catalog(self, directory: str, *, fresh: bool = False) -> Catalog:
         read_at, catalog = self._catalogs.get(directory, (0.0, Catalog(())))

@@ -42,7 +42,7 @@ class EndpointSource(Protocol):
     """Knows where OpenCode listens; asked for every request, because a restart moves it."""
 
     def endpoint(self) -> Endpoint:
-        """The current address. Raises `OpencodeUnavailable` while there is none."""
+        """The current address. Raises `ServerGone` while there is none."""
         ...
 
 
@@ -55,6 +55,10 @@ class FixedEndpoint:
     def endpoint(self) -> Endpoint:
         """The address."""
         return self.at
+
+
+class ServerGone(OpencodeUnavailable):
+    """The server is known not to run: nothing that ran on it runs any more."""
 
 
 class OpencodeRefused(OpencodeUnavailable):

@@ -6,13 +6,14 @@ that would hold for every other run in the directory too.
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from app.adapters.opencode_api import OpencodeApi
 from app.adapters.opencode_events import Event
 from app.adapters.opencode_tally import TurnTally
 from app.adapters.opencode_wire import WireRequest
 from app.errors import OpencodeUnavailable
+from app.schemas.runtime import ToolCall, TranscriptMessage
 
 SESSION_RULES: tuple[Mapping[str, str], ...] = tuple(
     {"permission": name, "pattern": "*", "action": "deny"} for name in ("question", "external_directory", "doom_loop")
@@ -23,7 +24,25 @@ DENIAL = (
     "Denied by Paceline: nobody is here to decide about this. "
     "Go on without it, or finish with what you have and say what is missing."
 )
+_RULED_OUT = "The user has specified a rule which prevents"
+_REJECTED = "The user rejected permission"
+_SUBJECTS = ("command", "filePath", "path", "url", "pattern")
 _log = logging.getLogger(__name__)
+
+
+def denied_calls(transcript: Iterable[TranscriptMessage], asked: Mapping[str, str]) -> tuple[str, ...]:
+    """Every call of a turn that was not allowed: by a rule, or by an answer of ours (`asked`, by call id)."""
+    found = dict(asked)
+    for part in (part for message in transcript for part in message.parts):
+        call = part.tool
+        if call is not None and (call.error or "").startswith((_RULED_OUT, _REJECTED)):
+            found.setdefault(call.call_id, _describe(call))
+    return tuple(found.values())
+
+
+def _describe(call: ToolCall) -> str:
+    subject = next((call.input[name] for name in _SUBJECTS if name in call.input), "")
+    return f"{call.tool}: {subject}"
 
 
 class RequestDenier:
@@ -34,13 +53,13 @@ class RequestDenier:
         self._root = root
         self._directory = directory
         self._tally = tally
-        self._handled: dict[str, str] = {}
+        self._handled: dict[str, WireRequest] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
-    def denied(self) -> tuple[str, ...]:
-        """What was asked and denied, in order."""
-        return tuple(self._handled.values())
+    def denied(self) -> dict[str, str]:
+        """What was asked and denied, in order, by the tool call that asked."""
+        return {request.call_id: request.describe() for request in self._handled.values()}
 
     def hear(self, event: Event) -> None:
         """Answer the request that an event brings."""
@@ -60,7 +79,7 @@ class RequestDenier:
     def _answer(self, request: WireRequest) -> None:
         if request.id in self._handled:
             return
-        self._handled[request.id] = request.describe()
+        self._handled[request.id] = request
         self._tally.asked(request.id)
         task = asyncio.create_task(self._deny(request))
         self._tasks.add(task)

@@ -20,6 +20,7 @@ class _Session:
     heard: float
     busy: bool = False
     tools: set[str] = field(default_factory=set)
+    tools_ended: set[str] = field(default_factory=set)
     retry: WireStatus | None = None
     retry_since: float = 0
     calls: dict[str, WireInfo] = field(default_factory=dict)
@@ -101,11 +102,10 @@ class TurnTally:
     def read_messages(self, session_id: str, messages: Iterable[WireMessage]) -> None:
         """Take in all messages of a session as they are stored."""
         session = self._session(session_id)
-        session.tools.clear()
         for message in messages:
             if message.info.role != "assistant":
                 continue
-            session.calls[message.info.id] = message.info
+            self._call(session, message.info)
             for part in message.parts:
                 self._tool(session, part)
 
@@ -210,7 +210,12 @@ class TurnTally:
 
     def _info(self, session: _Session, raw: object) -> None:
         if isinstance(raw, Mapping) and raw.get("role") == "assistant":
-            info = WireInfo.model_validate(raw)
+            self._call(session, WireInfo.model_validate(raw))
+
+    def _call(self, session: _Session, info: WireInfo) -> None:
+        """An answer to a question may be older than an event that came meanwhile: what has ended stays ended."""
+        known = session.calls.get(info.id)
+        if known is None or not known.completed or info.completed:
             session.calls[info.id] = info
 
     def _part(self, session: _Session, raw: object) -> None:
@@ -221,10 +226,11 @@ class TurnTally:
         if part.type != "tool":
             return
         session.with_tools.add(part.message_id)
-        if part.state.status == "running":
-            session.tools.add(part.call_id)
-        else:
+        if part.state.status in ("completed", "error"):
+            session.tools_ended.add(part.call_id)
             session.tools.discard(part.call_id)
+        elif part.state.status == "running" and part.call_id not in session.tools_ended:
+            session.tools.add(part.call_id)
 
     def _end(self, event: Event) -> None:
         if event.type == "session.idle":

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from app.adapters.opencode_api import OpencodeApi
 from app.adapters.opencode_events import RECONNECTED, Event, EventReader
+from app.adapters.opencode_http import ServerGone
 from app.adapters.opencode_live import LiveFeed
 from app.adapters.opencode_requests import RequestDenier
 from app.adapters.opencode_tally import TurnTally
@@ -57,6 +58,8 @@ class TurnWatch:
         self._before: frozenset[str] = frozenset()
         self._wake = asyncio.Event()
         self._reread = False
+        self._urgent = True
+        """Something was heard that only a look can explain; stays set when it comes during a look."""
         self._poll_at = 0.0
         self._began = time.monotonic()
         self._last_answer = time.monotonic()
@@ -88,7 +91,7 @@ class TurnWatch:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), self._timing.tick)
             self._wake.clear()
-            if time.monotonic() >= self._poll_at and await self._poll():
+            if (self._urgent or time.monotonic() >= self._poll_at) and await self._poll():
                 return
             failure = self.tally.violation()
             if failure is not None:
@@ -101,14 +104,17 @@ class TurnWatch:
         if event.type == RECONNECTED:
             self._reread = True
         if event.type in (RECONNECTED, "session.idle", "session.error") and event.session == self._session_id:
-            self._poll_at = 0
+            self._urgent = True
             self._wake.set()
         elif event.type == "message.updated":
             self._wake.set()
 
     async def _poll(self) -> bool:
+        self._urgent = False
         try:
             ended = await self._look()
+        except ServerGone:
+            raise
         except OpencodeUnavailable:
             if not self._events.connected and time.monotonic() - self._last_answer > self._timing.gone:
                 raise

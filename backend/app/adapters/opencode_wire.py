@@ -213,6 +213,12 @@ class WireStatus(Wire):
     next: float | None = None
 
 
+class WireAsker(Wire):
+    """The tool call that a request comes from."""
+
+    call_id: str = Field("", alias="callID")
+
+
 class WireRequest(Wire):
     """A permission or question that an agent waits for."""
 
@@ -221,6 +227,12 @@ class WireRequest(Wire):
     permission: str = ""
     patterns: Sequence[str] = ()
     questions: Sequence[Mapping[str, object]] = ()
+    tool: WireAsker | None = None
+
+    @property
+    def call_id(self) -> str:
+        """The tool call that asks, or the request itself when it names none."""
+        return self.tool.call_id if self.tool is not None and self.tool.call_id else self.id
 
     @property
     def is_question(self) -> bool:
