@@ -99,9 +99,10 @@ def join(
 ) -> Joined:
     """Give every service what it needs. Starts nothing."""
     sessions, reads = database.sessions, database.reads
-    git = GitRepository()
     catalog = ModelCatalog(client)
     folders = WorkingDirectories(settings.fs_roots, settings.data_dir)
+    # A workspace of ours is no part of a repository that happens to lie around the data directory.
+    git = GitRepository([folders.workspaces])
     files = Registry(RegistryFiles(settings.resolved_config_dir), _recorder(database))
     runner = PipelineRunner(sessions, reads, client, engine, git, _runner_settings(settings), catalog, server)
     releases = Releases(sessions, reads, client, engine, runner.active)

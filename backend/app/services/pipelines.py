@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
+from uuid import uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
@@ -33,8 +34,8 @@ class WorkingDirs(Protocol):
         """The real path, below an allowed root; InvalidWorkingDir otherwise."""
         ...
 
-    def new_workspace(self) -> str:
-        """A new empty directory of our own."""
+    def new_workspace(self, name: str | None = None) -> str:
+        """A new empty directory of our own; its real path."""
         ...
 
     def neutral(self) -> str:
@@ -55,7 +56,9 @@ class _PlannedStep:
 
 @dataclass(frozen=True)
 class _Place:
-    given: str
+    """Where a run will work; without `given` in a workspace that is made with the run."""
+
+    given: str | None
     real_path: str
     git: GitState
 
@@ -92,10 +95,14 @@ class Pipelines:
         place = await self._place(request)
         checked = [await self._check(step, index, place.real_path) for index, step in enumerate(planned)]
         async with self._sessions.begin() as db:
-            directory = await leases.lock_directory(db, place.real_path)
+            # A workspace is named after the run, so its row gets the real path as soon as the run has an id.
+            path = place.real_path if place.given else f"new workspace {uuid4()}"
+            directory = await leases.lock_directory(db, path)
             run = _row(request, place, checked, directory.id, actor)
             db.add(run)
             await db.flush()
+            if place.given is None:
+                directory.real_path = run.working_dir = self._working_dirs.new_workspace(str(run.id))
             _record_creation(db, run, actor)
             await scheduling.start_or_queue(db, self._engine, run, directory, actor)
             return run.id
@@ -108,8 +115,7 @@ class Pipelines:
             if request.branch is not None:
                 detail = "A branch needs a working_dir: a new workspace is no git repository."
                 raise InvalidBranch(detail, (FieldError("/branch", detail),))
-            workspace = self._working_dirs.new_workspace()
-            return _Place(workspace, workspace, GitState(is_repository=False))
+            return _Place(None, self._working_dirs.neutral(), GitState(is_repository=False))
         real_path = self._working_dirs.resolve(request.working_dir)
         state = await self._git.state(real_path)
         try:
@@ -203,7 +209,7 @@ def _row(
         title=request.title.strip(),
         prompt=request.prompt,
         template=request.template,
-        working_dir=place.given,
+        working_dir=place.given or "",
         directory_id=directory_id,
         branch=request.branch,
         base_commit=place.git.commit,

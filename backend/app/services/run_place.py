@@ -22,7 +22,8 @@ def check_branch(state: GitState, directory: str, branch: str | None) -> None:
     if branch is None:
         return
     if not state.is_repository:
-        raise InvalidBranch(f"{directory} is no git repository, so the run cannot be on the branch {branch}.")
+        why = f" ({state.problem})" if state.problem else ""
+        raise InvalidBranch(f"{directory} is no git repository{why}, so the run cannot be on the branch {branch}.")
     if state.branch != branch:
         here = f"on {state.branch}" if state.branch else "on no branch (detached)"
         raise BranchMismatch(f"{directory} is {here}, not on {branch}. Check it out, or create the run without it.")

@@ -141,8 +141,9 @@ async def test_a_run_starts_at_once_and_the_next_on_the_directory_waits(api: Api
 
 async def test_without_a_directory_a_run_gets_its_own_workspace(api: Api) -> None:
     one, two = [(await api.create(working_dir=None)).json() for _ in range(2)]
-    assert one["working_dir"] != two["working_dir"]
-    assert Path(one["working_dir"]).is_dir()
+    for run in (one, two):
+        assert Path(run["working_dir"]).is_dir()
+        assert Path(run["working_dir"]).parts[-2:] == ("workspaces", str(run["id"]))
     assert one["queue_position"] is two["queue_position"] is None
 
 
