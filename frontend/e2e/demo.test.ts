@@ -180,6 +180,16 @@ it("remembers a chosen theme across a reload", async () => {
   await page.getByRole("button", { name: "Theme of the system" }).click();
 });
 
+it("logs out, and stays out after a reload", async () => {
+  const leaving = await openPage(browser, demo.origin);
+  await leaving.page.goto(demo.address);
+  await leaving.page.getByRole("button", { name: "log out" }).click();
+  await leaving.page.getByRole("heading", { name: "Log in to Paceline" }).waitFor();
+  await leaving.page.reload();
+  await leaving.page.getByRole("heading", { name: "Log in to Paceline" }).waitFor();
+  await leaving.page.context().close();
+});
+
 it("fits into 320 pixels without scrolling sideways", async () => {
   await page.setViewportSize({ width: 320, height: 720 });
   for (const path of ["runs", "runs/1", "runs/1?step=4", "runs/1?step=2&tab=changes", "runs/1?tab=details", "new"]) {

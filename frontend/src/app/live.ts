@@ -3,7 +3,7 @@ import { useQueryClient } from "@tanstack/react-query";
 import { useEffect } from "react";
 import { RunFeed } from "@/features/runs/feed";
 import { openEventStream } from "@/lib/event-stream";
-import { connectionKey } from "@/lib/query-client";
+import { connectionKey, sessionKey } from "@/lib/query-client";
 
 export function useLiveFeed(): void {
   const client = useQueryClient();
@@ -12,6 +12,8 @@ export function useLiveFeed(): void {
     return openEventStream({
       onFrames: (frames) => feed.take(frames),
       onConnection: (state) => client.setQueryData(connectionKey, state),
+      onGap: () => client.invalidateQueries(),
+      onRefused: () => client.invalidateQueries({ queryKey: sessionKey }),
     });
   }, [client]);
 }

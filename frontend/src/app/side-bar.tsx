@@ -1,7 +1,9 @@
 // The side bar: where one can go, and the state of things at its foot.
+import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { Key } from "@/components/key";
 import { Lamps } from "@/features/health/lamps";
+import { logOut } from "@/features/session/api";
 import { ThemeSwitch } from "./theme-switch";
 
 function Mark() {
@@ -23,6 +25,16 @@ function Mark() {
   );
 }
 
+function LogOut() {
+  const client = useQueryClient();
+  const leave = useMutation({ mutationFn: logOut, onSuccess: () => client.resetQueries() });
+  return (
+    <button type="button" className="hover:text-ink" onClick={() => leave.mutate()}>
+      {leave.isError ? "log out (failed)" : "log out"}
+    </button>
+  );
+}
+
 export function SideBar({ onKeys }: { onKeys: () => void }) {
   return (
     <nav className="side" aria-label="Main">
@@ -38,10 +50,13 @@ export function SideBar({ onKeys }: { onKeys: () => void }) {
       </Link>
       <div className="side-foot">
         <Lamps />
-        <button type="button" className="wide-only side-foot-line hover:text-ink" onClick={onKeys}>
-          <Key>?</Key> keys
-        </button>
         <ThemeSwitch />
+        <div className="flex flex-wrap gap-x-4">
+          <button type="button" className="wide-only side-foot-line hover:text-ink" onClick={onKeys}>
+            <Key>?</Key> keys
+          </button>
+          <LogOut />
+        </div>
       </div>
     </nav>
   );

@@ -20,6 +20,10 @@ const LAST_RETRY_MS = 15_000;
 interface Listener {
   onFrames: (frames: StreamFrame[]) => void;
   onConnection: (state: Connection) => void;
+  /** The stream is open again after a break, in which changes may have been missed. */
+  onGap: () => void;
+  /** The server did not let the stream open; the login may be gone. */
+  onRefused: () => void;
 }
 
 /** Reads one frame; undefined when it is not JSON. */
@@ -54,35 +58,46 @@ class Batch {
   }
 }
 
+function listen(stream: EventSource, batch: Batch): void {
+  for (const event of EVENTS) {
+    stream.addEventListener(event, (message: MessageEvent<string>) => {
+      const frame = readFrame(event, message.data);
+      if (frame) batch.add(frame);
+    });
+  }
+}
+
 /**
  * Keeps `/events` open until the returned function is called.
- * The browser resumes a broken stream by itself (with Last-Event-ID); a refused one is tried again with growing pauses.
+ * The browser opens a broken stream again by itself; a refused one is tried again with growing pauses.
  */
-export function openEventStream({ onFrames, onConnection }: Listener): () => void {
+export function openEventStream({ onFrames, onConnection, onGap, onRefused }: Listener): () => void {
   const batch = new Batch(onFrames);
   let source: EventSource | undefined;
   let retry: ReturnType<typeof setTimeout> | undefined;
   let pause = FIRST_RETRY_MS;
+  let broken = false;
 
+  const onOpen = () => {
+    pause = FIRST_RETRY_MS;
+    onConnection("live");
+    if (broken) onGap();
+    broken = false;
+  };
+  const onError = (stream: EventSource) => {
+    broken = true;
+    onConnection("lost");
+    if (stream.readyState !== EventSource.CLOSED) return;
+    onRefused();
+    retry = setTimeout(connect, pause);
+    pause = Math.min(pause * 2, LAST_RETRY_MS);
+  };
   const connect = () => {
     const stream = new EventSource("/events");
     source = stream;
-    for (const event of EVENTS) {
-      stream.addEventListener(event, (message: MessageEvent<string>) => {
-        const frame = readFrame(event, message.data);
-        if (frame) batch.add(frame);
-      });
-    }
-    stream.onopen = () => {
-      pause = FIRST_RETRY_MS;
-      onConnection("live");
-    };
-    stream.onerror = () => {
-      onConnection("lost");
-      if (stream.readyState !== EventSource.CLOSED) return;
-      retry = setTimeout(connect, pause);
-      pause = Math.min(pause * 2, LAST_RETRY_MS);
-    };
+    listen(stream, batch);
+    stream.onopen = onOpen;
+    stream.onerror = () => onError(stream);
   };
 
   connect();

@@ -77,6 +77,7 @@ export function aRun(change: Partial<Run> = {}): Run {
     base_commit: "4f1c2d9e8b7a6f5e4d3c2b1a0f9e8d7c6b5a4f3e",
     attempt: 1,
     queue_position: null,
+    waiting_reason: null,
     created_at: at(0),
     started_at: at(0.4),
     finished_at: null,
@@ -92,7 +93,7 @@ export function aRun(change: Partial<Run> = {}): Run {
 }
 
 export function aSummary(change: Partial<RunSummary> = {}): RunSummary {
-  const { prompt, base_commit, warnings, max_cost_usd, approval, steps, ...head } = aRun();
+  const { prompt, base_commit, warnings, max_cost_usd, approval, waiting_reason, steps, ...head } = aRun();
   return { ...head, steps, ...change };
 }
 

@@ -17,6 +17,7 @@ export const server = setupServer(
   http.get(url("/health/opencode"), () => HttpResponse.json(HEALTH)),
   http.get(url("/registry/pipelines"), () => HttpResponse.json({ items: TEMPLATES, next_cursor: null })),
   http.get(url("/registry/agents"), () => HttpResponse.json({ items: AGENTS, next_cursor: null })),
+  http.get(url("/registry/status"), () => HttpResponse.json({ problems: [] })),
   http.get(url("/models"), () => HttpResponse.json({ items: [aModel()], default: "openai/gpt-5.2" })),
   http.get(url("/pipelines/conflicts"), () => HttpResponse.json({ real_path: "/x", items: [] })),
   http.get(url("/pipelines"), () => HttpResponse.json({ items: [], next_cursor: null })),

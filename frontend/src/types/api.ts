@@ -39,6 +39,8 @@ export type Agent = Answer<"list_agents">["items"][number];
 export type Template = Answer<"list_templates">["items"][number];
 export type TemplateStep = Template["steps"][number];
 
+export type RegistryProblem = Schemas["RegistryProblem"];
+
 export type OpencodeHealth = Schemas["OpencodeHealthResponse"];
 
 // The document that every refusal is (application/problem+json); the API's description does not list it yet.

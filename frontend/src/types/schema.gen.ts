@@ -1065,6 +1065,8 @@ export interface components {
             /** Title */
             title: string;
             tokens: components["schemas"]["Tokens"];
+            /** Waiting Reason */
+            waiting_reason: string | null;
             /** Warnings */
             warnings: string[];
             /** Working Dir */

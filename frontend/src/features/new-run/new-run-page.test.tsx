@@ -72,3 +72,11 @@ it("takes a model from the picker and sends it for that step", async () => {
   await userEvent.click(start());
   await waitFor(() => expect(body).toMatchObject({ step_models: { 2: "anthropic/claude-opus-4-5" } }));
 });
+
+it("says where the registry on disk is wrong", async () => {
+  const problems = [{ file: "agents.yaml", line: 3, column: 5, message: "unknown key nmae" }];
+  server.use(http.get(url("/registry/status"), () => HttpResponse.json({ problems })));
+  show();
+  expect(await screen.findByText("agents.yaml, line 3, column 5")).toBeInTheDocument();
+  expect(screen.getByRole("alert")).toHaveTextContent("unknown key nmae");
+});

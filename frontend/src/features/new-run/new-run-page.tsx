@@ -6,6 +6,7 @@ import { CopyButton } from "@/components/copy-button";
 import { Key } from "@/components/key";
 import { Empty, Loading, Notice } from "@/components/notice";
 import { agentsOptions, templatesOptions } from "@/features/registry/api";
+import { RegistryProblems } from "@/features/registry/registry-problems";
 import { sentenceOf } from "@/lib/api";
 import { useTitle } from "@/lib/title";
 import type { ProblemError, Template } from "@/types/api";
@@ -132,6 +133,9 @@ export function NewRunPage() {
   return (
     <>
       <h1>New run</h1>
+      <div className="mt-3 max-w-[860px] empty:hidden">
+        <RegistryProblems />
+      </div>
       {templates.isPending && <Loading what="the templates" />}
       {templates.isError && <Empty title={sentenceOf(templates.error)} />}
       {templates.data?.length === 0 && <Empty title="There is no template. Add one to pipelines.yaml." />}

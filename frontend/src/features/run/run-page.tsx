@@ -19,16 +19,18 @@ import { Timeline } from "./timeline";
 
 const route = getRouteApi("/runs/$runId");
 
-/** Sentences about the whole run: what it was warned of at the start, and why it failed. */
+/** Sentences about the whole run: why it waits, what it was warned of at the start, why it failed. */
 function RunNotices({ run }: { run: Run }) {
   const failed = run.status === "failed" && run.error_message;
-  if (!failed && run.warnings.length === 0) return null;
+  const waits = run.waiting_reason ? [run.waiting_reason] : [];
+  const sentences = [...waits, ...run.warnings];
+  if (!failed && sentences.length === 0) return null;
   return (
     <div className="mt-3 grid gap-2">
       {failed && <Notice tone="bad">{showHidden(run.error_message ?? "")}</Notice>}
-      {run.warnings.map((warning) => (
-        <Notice key={warning} tone="wait">
-          {showHidden(warning)}
+      {sentences.map((sentence) => (
+        <Notice key={sentence} tone="wait">
+          {showHidden(sentence)}
         </Notice>
       ))}
     </div>

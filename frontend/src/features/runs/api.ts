@@ -8,6 +8,7 @@ import type { LiveStep } from "./live";
 
 export const PAGE_SIZE = 50;
 const RECENT = 20;
+const RENEW_MS = 5_000;
 
 export const runKeys = {
   all: ["runs"] as const,
@@ -43,12 +44,18 @@ export const recentRunsOptions = queryOptions({
   queryFn: ({ signal }) => answerOf(api.GET("/pipelines", { params: { query: { limit: RECENT } }, signal })),
 });
 
+/** How often a run is read again: why a queued one waits has no event, and without the stream nothing has. */
+function renewalOf(run: Run | undefined, poll: boolean): number | false {
+  if (!run || isFinal(run.status)) return false;
+  return poll || run.status === "pending" ? RENEW_MS : false;
+}
+
 /** One run; `poll` reads it again every few seconds while the event stream is broken. */
 export function runOptions(id: number, poll = false) {
   return queryOptions({
     queryKey: runKeys.detail(id),
     queryFn: ({ signal }) => readRun(id, signal),
-    refetchInterval: (query) => (poll && query.state.data && !isFinal(query.state.data.status) ? 5_000 : false),
+    refetchInterval: (query) => renewalOf(query.state.data, poll),
   });
 }
 

@@ -19,7 +19,7 @@ export function patchPages(pages: RunPages, run: RunSummary): RunPages {
 
 /** The part of a whole run that a row of the list holds. */
 export function summaryOf(run: Run): RunSummary {
-  const { prompt, base_commit, warnings, max_cost_usd, approval, steps, ...head } = run;
+  const { prompt, base_commit, warnings, max_cost_usd, approval, waiting_reason, steps, ...head } = run;
   return { ...head, steps };
 }
 
@@ -68,6 +68,11 @@ export class RunFeed {
     for (const step of run?.steps ?? []) this.client.setQueryData<LiveStep | null>(runKeys.live(step.id), null);
   }
 
+  /** What was shown live is stored by now; only a page that still shows it keeps it. */
+  private forgetLive(run: Run): void {
+    for (const step of run.steps) this.client.removeQueries({ queryKey: runKeys.live(step.id), type: "inactive" });
+  }
+
   private readChanged(): void {
     const ids = [...this.changed];
     this.changed.clear();
@@ -91,7 +96,7 @@ export class RunFeed {
       ...fresh.filter((known) => known.id !== id),
       summary,
     ]);
-    if (isFinal(run.status)) this.client.invalidateQueries({ queryKey: runKeys.recent });
+    if (isFinal(run.status)) this.forgetLive(run);
   }
 }
 

@@ -10,6 +10,11 @@ export function logIn(token: string): Promise<void> {
   return answerOf(api.POST("/login", { body: { token } }));
 }
 
+/** Takes the cookie back. */
+export function logOut(): Promise<void> {
+  return answerOf(api.DELETE("/login"));
+}
+
 /** Whether the browser is logged in, found out by asking something that needs it. */
 export const sessionOptions = queryOptions<Session>({
   queryKey: sessionKey,
