@@ -25,6 +25,8 @@ export default defineConfig({
     environment: "jsdom",
     include: ["src/**/*.test.{ts,tsx}"],
     setupFiles: ["./src/test/setup.ts"],
+    // One DOM for all files: making one for each takes longer than all tests together.
+    isolate: false,
     restoreMocks: true,
   },
 });
