@@ -42,10 +42,11 @@ class ServerStatus:
         state, detail = self._state, self._detail
         if self._endpoint is not None:
             try:
-                await probe(self._endpoint)
+                await _first_generation(self._endpoint)
                 providers = await _providers(self._endpoint)
             except OpencodeUnavailable as error:
                 state, detail = "down", error.detail
+                self._generation = "v2" if isinstance(error, NewerGeneration) else self._generation
         return RuntimeHealth(
             state=state,
             version=self._version,
@@ -62,13 +63,9 @@ class ServerStatus:
 
     async def _check(self, endpoint: Endpoint) -> None:
         """Make an address that answers the current one."""
-        generation, version = await probe(endpoint)
-        self._generation, self._version = generation, version
-        if generation == "v2":
-            raise OpencodeUnavailable(
-                f"The OpenCode at {endpoint.url} is of the newer generation (V2); Paceline works with 1.x "
-                f"(tested with {TESTED_VERSION})."
-            )
+        self._generation = None
+        version = await _first_generation(endpoint)
+        self._generation, self._version = "v1", version
         self._endpoint = endpoint
         self._set("ready", self._note(version))
         self._ready.set()
@@ -115,6 +112,21 @@ class AttachedServer(ServerStatus):
             except OpencodeUnavailable as error:
                 self._set("down", error.detail)
             await asyncio.sleep(self._check_seconds if self._ready.is_set() else 0.5)
+
+
+async def _first_generation(endpoint: Endpoint) -> str | None:
+    """The version of a V1 server. Raises `OpencodeUnavailable`, with a sentence of its own for a newer one."""
+    generation, version = await probe(endpoint)
+    if generation == "v2":
+        raise NewerGeneration(
+            f"The OpenCode at {endpoint.url} is of the newer generation (V2); Paceline works with 1.x "
+            f"(tested with {TESTED_VERSION})."
+        )
+    return version
+
+
+class NewerGeneration(OpencodeUnavailable):
+    """A server that answers, and that we cannot talk to."""
 
 
 async def _providers(endpoint: Endpoint) -> tuple[str, ...]:

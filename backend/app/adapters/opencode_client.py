@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from app.adapters.opencode_api import OpencodeApi
 from app.adapters.opencode_catalog import Catalog, read_agents, read_catalog, read_unconnected
 from app.adapters.opencode_events import EventReader
-from app.adapters.opencode_http import EndpointSource, OpencodeHttp, OpencodeRefused
+from app.adapters.opencode_http import EndpointSource, OpencodeHttp, OpencodeRefused, TurnLost
 from app.adapters.opencode_live import LiveFeed, Sink
 from app.adapters.opencode_requests import SESSION_RULES, denied_calls
 from app.adapters.opencode_stop import NEVER_SENT, SentPrompt, SessionStopper, StopTiming
@@ -105,8 +105,10 @@ class OpenCodeClient:
 
         A completed answer is adopted, a running turn joined, an interrupted one run again under the
         same message id. Raises the `StepFailure` of a passed limit (the session still runs: stop it
-        with `stop_session`, read what there is with `read_turn`), `Interrupted` when OpenCode lost
-        the turn, `UnknownModel`, `AmbiguousModel`, `UnknownOpencodeAgent`, `OpencodeUnavailable`.
+        with `stop_session`, read what there is with `read_turn`), `OpencodeUnavailable` when the
+        server or the turn on it is gone (the same call goes on where that is possible),
+        `Interrupted` when the server has forgotten the session, `UnknownModel`, `AmbiguousModel`,
+        `UnknownOpencodeAgent`.
         Cancelling it never aborts the session.
         """
         binding = self._bindings[session_id]
@@ -177,7 +179,7 @@ class OpenCodeClient:
         """Wait for the end; an end that OpenCode refused to begin is told by name."""
         try:
             await watch.wait()
-        except Interrupted:
+        except TurnLost:
             await self._explain(session_id, agent, model, None)
             raise
         if watch.refused:

@@ -61,6 +61,10 @@ class ServerGone(OpencodeUnavailable):
     """The server is known not to run: nothing that ran on it runs any more."""
 
 
+class TurnLost(OpencodeUnavailable):
+    """OpenCode answers, but the turn it worked on is no longer at work: send the prompt again."""
+
+
 class OpencodeRefused(OpencodeUnavailable):
     """OpenCode answered with an error status; `name` and `reason` are its own words."""
 

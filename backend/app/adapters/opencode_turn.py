@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from app.adapters.opencode_api import OpencodeApi
 from app.adapters.opencode_events import RECONNECTED, Event, EventReader
-from app.adapters.opencode_http import ServerGone
+from app.adapters.opencode_http import ServerGone, TurnLost
 from app.adapters.opencode_live import LiveFeed
 from app.adapters.opencode_requests import RequestDenier
 from app.adapters.opencode_tally import TurnTally
 from app.adapters.opencode_transcript import TurnMessages
-from app.errors import Interrupted, OpencodeUnavailable
+from app.errors import OpencodeUnavailable
 from app.schemas.runtime import SessionBinding, TurnError
 
 
@@ -83,8 +83,8 @@ class TurnWatch:
     async def wait(self) -> None:
         """Return when the turn has ended.
 
-        Raises the `StepFailure` of a passed limit, `Interrupted` when the turn stopped without an
-        end, `OpencodeUnavailable` when the server is gone.
+        Raises the `StepFailure` of a passed limit, `TurnLost` when the session stopped working
+        without an end, another `OpencodeUnavailable` when the server is gone.
         """
         self._began = self._last_answer = time.monotonic()
         while True:
@@ -113,7 +113,7 @@ class TurnWatch:
         self._urgent = False
         try:
             ended = await self._look()
-        except ServerGone:
+        except (ServerGone, TurnLost):
             raise
         except OpencodeUnavailable:
             if not self._events.connected and time.monotonic() - self._last_answer > self._timing.gone:
@@ -154,13 +154,13 @@ class TurnWatch:
             return self._lasts("ended")
         if replies:
             if self._lasts("cut off"):
-                raise Interrupted("OpenCode stopped working on the prompt before the answer was complete.")
+                raise TurnLost("OpenCode stopped working on the prompt before the answer was complete.")
             return False
         if self.tally.errors:
             self.refused = self._lasts("refused")
             return self.refused
         if time.monotonic() - self._began > self._timing.begin:
-            raise Interrupted(f"OpenCode took the prompt and did not begin to work within {self._timing.begin:.0f} s.")
+            raise TurnLost(f"OpenCode took the prompt and did not begin to work within {self._timing.begin:.0f} s.")
         self._suspect = None
         return False
 
