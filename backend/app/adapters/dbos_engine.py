@@ -58,6 +58,8 @@ class DbosEngine:
         # A SQLite file has one server. Under a fixed name it finds its work again even if it is renamed.
         self._executor = worker_id if database.dialect == "postgresql" else "local"
         self._max_active_steps = max_active_steps
+        # DBOS obeys a changed limit only after its next poll; by then it may have taken up left-overs.
+        self._places = asyncio.Semaphore(max_active_steps)
         self._poll_seconds = poll_seconds
         self._serializer = DBOSPortableJSONSerializer()
         self._client = DBOSClient(
@@ -163,9 +165,10 @@ class DbosEngine:
         task.add_done_callback(self._tasks.discard)
         self._at_work.add(task)
         try:
-            if isinstance(work, Segment):
+            if isinstance(work, Release):
+                return await self._handler.run_release(work)
+            async with self._places:
                 return await self._handler.run_segment(work)
-            return await self._handler.run_release(work)
         finally:
             self._at_work.discard(task)
 

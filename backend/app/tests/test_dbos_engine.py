@@ -111,6 +111,9 @@ async def test_segments_at_once_are_limited_and_releases_pass_them(database: Dat
         return "done"
 
     handler = Handler(wait)
+    # A limit that is lower than the last time holds from the first moment on.
+    async with started(database, handler, max_active_steps=20):
+        pass
     async with started(database, handler, max_active_steps=2) as engine:
         await enqueue(database, engine, *(Segment(n, 1, 1, 0) for n in range(4)), Release(9, 1))
         await eventually(lambda: handler.has_done(Release(9, 1)))
