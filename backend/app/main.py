@@ -26,6 +26,7 @@ from app.routers.guard import Login, RequestGuard
 from app.routers.problems import add_handlers
 from app.schemas.runtime import StepLimits
 from app.services import audit as audit_records
+from app.services.audit_export import AuditExport
 from app.services.audit_log import AuditLog
 from app.services.broker import Broker
 from app.services.decisions import Decisions
@@ -36,6 +37,7 @@ from app.services.ports import AgentRuntime, Engine, RuntimeServer
 from app.services.reconciler import Reconciler
 from app.services.registry import Registry, RegistryChange
 from app.services.releases import Releases
+from app.services.retention import Retention
 from app.services.run_queries import RunQueries
 from app.services.system_health import SystemHealth
 from app.services.work import Work
@@ -110,7 +112,7 @@ def join(
     queries = RunQueries(reads, server, settings.max_cost_usd)
     services = Services(
         pipelines=Pipelines(sessions, files, catalog, git, folders, engine),
-        decisions=Decisions(sessions, engine, releases),
+        decisions=Decisions(sessions, reads, engine, releases, catalog),
         queries=queries,
         registry=files,
         catalog=catalog,
@@ -119,6 +121,8 @@ def join(
         git=git,
         working_dirs=folders,
         audit=AuditLog(reads),
+        audit_export=AuditExport(reads),
+        retention=Retention(sessions),
         broker=broker,
         health=SystemHealth(queries, files, server),
     )

@@ -191,6 +191,8 @@ class Handoff(Base):
     text: Mapped[str] = mapped_column(Text)
     structured: Mapped[bool]
     sections: Mapped[dict[str, Any]]
+    edited_by: Mapped[str | None] = mapped_column(String(100))
+    """Who changed it at a gate; the agent's own version stays as the row before."""
     created_at: Mapped[datetime]
 
 
@@ -207,6 +209,10 @@ class Approval(Base):
     status: Mapped[str] = mapped_column(String(20), default="pending", index=True)
     question: Mapped[str] = mapped_column(Text, default="")
     comment: Mapped[str | None] = mapped_column(Text)
+    decision: Mapped[str | None] = mapped_column(String(30))
+    """approve, reject, request_changes; None while open or when cancelled."""
+    return_to: Mapped[int | None]
+    """request_changes: `order_index` of the step that begins again."""
     decided_by: Mapped[str | None] = mapped_column(String(100))
     requested_at: Mapped[datetime]
     decided_at: Mapped[datetime | None]

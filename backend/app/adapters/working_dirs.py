@@ -52,6 +52,10 @@ class WorkingDirectories:
             return os.path.realpath(wanted)
         return os.path.realpath(tempfile.mkdtemp(prefix=f"{stem}-", dir=self._workspaces))
 
+    def is_workspace(self, path: str) -> bool:
+        """True for a directory that `new_workspace` made, whether it still exists or not."""
+        return Path(os.path.realpath(path)).parent == Path(os.path.realpath(self._workspaces))
+
     def neutral(self) -> str:
         """An empty directory of our own that holds no project and never becomes a run's; its real path."""
         folder = self._data_dir / "neutral"

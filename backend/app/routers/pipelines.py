@@ -6,7 +6,9 @@ from fastapi import APIRouter, Body, Query
 
 from app.routers.deps import ActorDep, Cursor, Limit, PipelineId, ServicesDep, StepId
 from app.schemas.pipeline import (
+    ApproveRequest,
     AttemptList,
+    ChangesRequest,
     ConflictList,
     DecisionRequest,
     DiffResponse,
@@ -14,6 +16,7 @@ from app.schemas.pipeline import (
     PipelinePage,
     PipelineResponse,
     PipelineStatus,
+    RestartRequest,
 )
 from app.schemas.text import StorableText
 
@@ -81,10 +84,23 @@ async def list_attempts(pipeline_id: PipelineId, step_id: StepId, services: Serv
 
 @router.post("/{pipeline_id}/approve")
 async def approve_pipeline(
-    pipeline_id: PipelineId, services: ServicesDep, actor: ActorDep, body: Decision = None
+    pipeline_id: PipelineId,
+    services: ServicesDep,
+    actor: ActorDep,
+    body: Annotated[ApproveRequest | None, Body()] = None,
 ) -> PipelineResponse:
     """Approve the open gate; the comment goes into the next step's prompt."""
-    await services.decisions.approve(pipeline_id, actor, body.comment if body else None)
+    given = body or ApproveRequest()
+    await services.decisions.approve(pipeline_id, actor, given.comment, given.handoff, given.step_models)
+    return await services.queries.detail(pipeline_id)
+
+
+@router.post("/{pipeline_id}/request-changes")
+async def request_changes(
+    pipeline_id: PipelineId, services: ServicesDep, actor: ActorDep, body: ChangesRequest
+) -> PipelineResponse:
+    """Send the run back from its open gate to a step before it, with a comment."""
+    await services.decisions.request_changes(pipeline_id, actor, body.comment, body.step)
     return await services.queries.detail(pipeline_id)
 
 
@@ -95,6 +111,13 @@ async def reject_pipeline(
     """Reject the open gate; the run fails with `rejected`."""
     await services.decisions.reject(pipeline_id, actor, body.comment if body else None)
     return await services.queries.detail(pipeline_id)
+
+
+@router.post("/{pipeline_id}/duplicate", status_code=201)
+async def duplicate_pipeline(pipeline_id: PipelineId, services: ServicesDep, actor: ActorDep) -> PipelineResponse:
+    """Create a new run from an old one: the same task, steps, agents and models."""
+    new_id = await services.pipelines.duplicate(pipeline_id, actor)
+    return await services.queries.detail(new_id)
 
 
 @router.post("/{pipeline_id}/abort")
@@ -108,8 +131,12 @@ async def abort_pipeline(
 
 @router.post("/{pipeline_id}/restart")
 async def restart_pipeline(
-    pipeline_id: PipelineId, services: ServicesDep, actor: ActorDep, _body: Decision = None
+    pipeline_id: PipelineId,
+    services: ServicesDep,
+    actor: ActorDep,
+    body: Annotated[RestartRequest | None, Body()] = None,
 ) -> PipelineResponse:
-    """Begin a new attempt of a failed or aborted run at its first step that is not done."""
-    await services.decisions.restart(pipeline_id, actor)
+    """Begin a new attempt of a failed or aborted run, at its first step that is not done unless told."""
+    given = body or RestartRequest()
+    await services.decisions.restart(pipeline_id, actor, given.step, given.step_models)
     return await services.queries.detail(pipeline_id)

@@ -1,9 +1,9 @@
 """Audit events: their types and how they look on the wire."""
 
 from datetime import datetime
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 AuditType = Literal[
     "pipeline.created",
@@ -24,13 +24,18 @@ AuditType = Literal[
     "step.skipped",
     "step.aborted",
     "step.reset",
+    "step.model_changed",
+    "handoff.edited",
     "approval.requested",
     "approval.reminded",
     "approval.approved",
     "approval.rejected",
+    "approval.changes_requested",
     "approval.cancelled",
     "registry.reloaded",
     "registry.rejected",
+    "pipeline.pruned",
+    "retention.applied",
 ]
 AUDIT_TYPES: frozenset[str] = frozenset(get_args(AuditType))
 
@@ -54,3 +59,25 @@ class AuditPage(BaseModel):
 
     items: list[AuditEventResponse]
     next_cursor: str | None
+
+
+ExportFormat = Literal["json", "markdown"]
+
+
+class RetentionRequest(BaseModel):
+    """How long events are kept: those of finished runs, and those of no run."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    older_than_days: Annotated[int, Field(strict=True, ge=1, le=36_500)]
+
+
+class RetentionResponse(BaseModel):
+    """What a clean-up took away."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    older_than_days: int
+    before: datetime
+    """Events of this moment and later were left alone."""
+    deleted: int

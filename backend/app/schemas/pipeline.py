@@ -54,12 +54,43 @@ class PipelineCreateRequest(BaseModel):
         return self
 
 
+Comment = Annotated[StorableText, StringConstraints(max_length=20_000)]
+StepModels = dict[int, StorableText]
+StepIndex = Annotated[int, Field(ge=0, lt=MAX_STEPS)]
+
+
 class DecisionRequest(BaseModel):
-    """Body of approve, reject, abort and restart; optional. Unknown keys are ignored."""
+    """Body of reject and abort; optional. Unknown keys are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
-    comment: Annotated[StorableText, StringConstraints(max_length=20_000)] | None = None
+    comment: Comment | None = None
+
+
+class ApproveRequest(DecisionRequest):
+    """Body of approve; optional. `handoff` replaces what goes on, both versions are kept."""
+
+    handoff: Annotated[FilledText, StringConstraints(max_length=MAX_PROMPT_BYTES)] | None = None
+    step_models: StepModels | None = None
+    """Other models for steps that are still to come, by index from 0."""
+
+
+class ChangesRequest(BaseModel):
+    """Body of request-changes: what shall change, and which step does it (default: the agent step before the gate)."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    comment: Annotated[FilledText, StringConstraints(max_length=20_000)]
+    step: StepIndex | None = None
+
+
+class RestartRequest(BaseModel):
+    """Body of restart; optional. `step` is an index from 0 (default: the first step that is not done)."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    step: StepIndex | None = None
+    step_models: StepModels | None = None
 
 
 class _Response(BaseModel):
@@ -73,6 +104,9 @@ class HandoffResponse(_Response):
     structured: bool
     sections: HandoffSections
     created_at: datetime
+    edited_by: str | None
+    """Who changed it at a gate; `original` is then what the agent wrote."""
+    original: str | None
 
 
 class ApprovalResponse(_Response):
@@ -84,6 +118,9 @@ class ApprovalResponse(_Response):
     status: ApprovalStatus
     question: str
     comment: str | None
+    decision: Literal["approve", "reject", "request_changes"] | None
+    return_to: int | None
+    """request_changes: index of the step that began again."""
     decided_by: str | None
     requested_at: datetime
     decided_at: datetime | None

@@ -61,6 +61,12 @@ def take(directory: Directory, pipeline: Pipeline) -> bool:
     return True
 
 
+def keep(directory: Directory, pipeline: Pipeline) -> None:
+    """Let the holder go on with its directory as a new attempt."""
+    if directory.holder_id == pipeline.id:
+        directory.holder_attempt = pipeline.attempt
+
+
 async def hand_over(db: AsyncSession, directory: Directory, pipeline_id: int, attempt: int) -> Pipeline | None:
     """Free the directory if this attempt of this run holds it, and give it to the next in line.
 

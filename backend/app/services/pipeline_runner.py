@@ -21,7 +21,7 @@ from app.schemas.handoff import Handoff
 from app.schemas.pipeline import FINAL_PIPELINE
 from app.schemas.registry import AgentProfile
 from app.schemas.runtime import MessageResponse, SessionBinding, StepLimits
-from app.services import attempts, leases, scheduling, step_records, transitions
+from app.services import attempts, leases, run_locks, scheduling, step_records, transitions
 from app.services.conversation import Conversation
 from app.services.handoffs import parse_handoff
 from app.services.model_catalog import ModelCatalog
@@ -97,7 +97,7 @@ class PipelineRunner:
         """Wait for OpenCode, check the directory once more, mark the run as running."""
         await self._conversation.wait_for_server()
         async with self._reads() as db:
-            run = await transitions.read_run(db, segment.pipeline_id, segment.epoch)
+            run = await run_locks.read_run(db, segment.pipeline_id, segment.epoch)
         if run.status in FINAL_PIPELINE:
             raise StaleEpoch(f"run {run.id} is {run.status}")
         if run.status == "pending":
@@ -108,11 +108,11 @@ class PipelineRunner:
         try:
             place = await check_place(self._git, run)
         except (StepFailure, InvalidRequest) as failure:
-            first = run.steps[transitions.first_open_index(run)]
+            first = run.steps[run_locks.first_open_index(run)]
             await self._fail_step(first, failure)
             raise StaleEpoch("the run ended before its first step") from failure
         async with self._sessions.begin() as db:
-            row = await transitions.guard(db, run.id, run.epoch)
+            row = await run_locks.guard(db, run.id, run.epoch)
             if row.started_at is None:
                 # Runs that went before in this directory may have committed since the creation.
                 row.base_commit = place.commit
@@ -198,12 +198,12 @@ class PipelineRunner:
         if left is not None and left.session_id is not None:
             self._client.attach_session(left.session_id, binding)
             async with self._sessions.begin() as db:
-                row = await transitions.guard(db, run.id, run.epoch)
+                row = await run_locks.guard(db, run.id, run.epoch)
                 return step_records.resume(db, row, at, left, left.session_id)
         session_id = await self._conversation.open(binding)
         commit = (await self._git.state(binding.directory)).commit
         async with self._sessions.begin() as db:
-            row = await transitions.guard(db, run.id, run.epoch)
+            row = await run_locks.guard(db, run.id, run.epoch)
             return await step_records.begin(
                 db, row, at, session_id, binding, prompt,
                 resolved_model=resolved, worker=self._settings.worker_id, commit=commit,
@@ -220,7 +220,7 @@ class PipelineRunner:
     async def _stop_own(self, run: Pipeline, began: Began) -> MessageResponse | None:
         """Stop the session after a limit of ours, but only while the run is still ours."""
         async with self._reads() as db:
-            await transitions.read_run(db, run.id, run.epoch)
+            await run_locks.read_run(db, run.id, run.epoch)
         return await self._conversation.stop(began.session_id, began.directory)
 
     async def _complete_step(
@@ -228,7 +228,7 @@ class PipelineRunner:
     ) -> None:
         commit = (await self._git.state(began.directory)).commit
         async with self._sessions.begin() as db:
-            run = await transitions.guard(db, step.pipeline_id, step.pipeline.epoch)
+            run = await run_locks.guard(db, step.pipeline_id, step.pipeline.epoch)
             row = run.steps[step.order_index]
             await step_records.complete(db, row, began, response, handoff, note=note, commit=commit)
 
@@ -238,7 +238,7 @@ class PipelineRunner:
         """Attempt, step and run -> failed and the directory to the next run, in one transaction."""
         async with self._sessions.begin() as db:
             directory = await leases.lock_directory_of(db, step.pipeline_id)
-            run = await transitions.guard(db, step.pipeline_id, step.pipeline.epoch)
+            run = await run_locks.guard(db, step.pipeline_id, step.pipeline.epoch)
             row = run.steps[step.order_index]
             if began is not None:
                 await attempts.close_attempt(
@@ -253,8 +253,8 @@ class PipelineRunner:
         failure = InternalError(f"Paceline failed in this run ({error!r}). The server's log has the details.")
         try:
             async with self._reads() as db:
-                run = await transitions.read_run(db, segment.pipeline_id, segment.epoch)
-                step = run.steps[min(transitions.first_open_index(run), len(run.steps) - 1)]
+                run = await run_locks.read_run(db, segment.pipeline_id, segment.epoch)
+                step = run.steps[min(run_locks.first_open_index(run), len(run.steps) - 1)]
                 left = await attempts.open_attempt(db, step.id, run.attempt)
             began = None
             if left is not None and left.session_id is not None:
@@ -267,14 +267,14 @@ class PipelineRunner:
 
     async def _open_gate(self, segment: Segment, step: Step) -> str:
         async with self._sessions.begin() as db:
-            run = await transitions.guard(db, segment.pipeline_id, segment.epoch)
+            run = await run_locks.guard(db, segment.pipeline_id, segment.epoch)
             transitions.open_gate(db, run, run.steps[step.order_index])
         return "waiting_for_approval"
 
     async def _finish(self, segment: Segment) -> str:
         async with self._sessions.begin() as db:
             directory = await leases.lock_directory_of(db, segment.pipeline_id)
-            run = await transitions.guard(db, segment.pipeline_id, segment.epoch)
+            run = await run_locks.guard(db, segment.pipeline_id, segment.epoch)
             transitions.finish_pipeline(db, run)
             await scheduling.pass_on(db, self._engine, directory, run.id, run.attempt)
         return "done"

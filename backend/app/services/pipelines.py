@@ -2,16 +2,19 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Protocol, cast
 from uuid import uuid4
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.orm import selectinload
 
 from app.errors import (
     FieldError,
     InvalidBranch,
     InvalidRequest,
     InvalidStepModel,
+    NotFound,
     PacelineError,
     PayloadTooLarge,
     UnknownOpencodeAgent,
@@ -19,8 +22,8 @@ from app.errors import (
 from app.models import Pipeline, Step
 from app.schemas.model_resolution import ModelOrigin, resolve_model
 from app.schemas.pipeline import MAX_PROMPT_BYTES, PipelineCreateRequest
-from app.schemas.registry import AgentProfile, AgentStep, RegistryConfig, StepDefinition
-from app.services import audit, leases, scheduling
+from app.schemas.registry import AgentProfile, AgentStep, ApprovalStep, RegistryConfig, StepDefinition
+from app.services import audit, leases, scheduling, step_models
 from app.services.model_catalog import ModelCatalog
 from app.services.ports import Engine, GitReader, GitState
 from app.services.registry import Registry
@@ -38,6 +41,10 @@ class WorkingDirs(Protocol):
         """A new empty directory of our own; its real path."""
         ...
 
+    def is_workspace(self, path: str) -> bool:
+        """True for a directory that `new_workspace` made."""
+        ...
+
     def neutral(self) -> str:
         """A directory of our own without any project, for questions that concern none."""
         ...
@@ -52,6 +59,18 @@ class _PlannedStep:
     model: str | None
     origin: ModelOrigin | None
     resolved: str | None = None
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A run before anything was asked of git or OpenCode."""
+
+    title: str
+    prompt: str
+    template: str | None
+    branch: str | None
+    working_dir: str | None
+    steps: list[_PlannedStep]
 
 
 @dataclass(frozen=True)
@@ -91,14 +110,42 @@ class Pipelines:
         """
         _check_size(request)
         config = await self._registry.current()
-        planned = _plan(request, config)
-        place = await self._place(request)
-        checked = [await self._check(step, index, place.real_path) for index, step in enumerate(planned)]
+        draft = _Draft(
+            title=request.title.strip(),
+            prompt=request.prompt,
+            template=request.template,
+            branch=request.branch,
+            working_dir=request.working_dir,
+            steps=_plan(request, config),
+        )
+        return await self._store(draft, actor)
+
+    async def duplicate(self, pipeline_id: int, actor: str) -> int:
+        """Create a new run from an old one: the same task, steps, agents and models, whatever the registry says now."""
+        query = select(Pipeline).where(Pipeline.id == pipeline_id).options(selectinload(Pipeline.steps))
+        async with self._sessions() as db:
+            old = (await db.scalars(query)).one_or_none()
+        if old is None:
+            raise NotFound(f"There is no run {pipeline_id}. `paceline runs` lists them.")
+        own = self._working_dirs.is_workspace(old.working_dir)
+        draft = _Draft(
+            title=old.title,
+            prompt=old.prompt,
+            template=old.template,
+            branch=old.branch,
+            working_dir=None if own else old.working_dir,
+            steps=[_planned_again(step) for step in old.steps],
+        )
+        return await self._store(draft, actor)
+
+    async def _store(self, draft: "_Draft", actor: str) -> int:
+        place = await self._place(draft)
+        checked = [await self._check(step, index, place.real_path) for index, step in enumerate(draft.steps)]
         async with self._sessions.begin() as db:
             # A workspace is named after the run, so its row gets the real path as soon as the run has an id.
             path = place.real_path if place.given else f"new workspace {uuid4()}"
             directory = await leases.lock_directory(db, path)
-            run = _row(request, place, checked, directory.id, actor)
+            run = _row(draft, place, checked, directory.id, actor)
             db.add(run)
             await db.flush()
             if place.given is None:
@@ -107,7 +154,7 @@ class Pipelines:
             await scheduling.start_or_queue(db, self._engine, run, directory, actor)
             return run.id
 
-    async def _place(self, request: PipelineCreateRequest) -> _Place:
+    async def _place(self, request: "_Draft") -> _Place:
         if request.branch is not None and not await self._git.is_branch_name(request.branch):
             detail = f"{request.branch!r} is not a branch name that git accepts."
             raise InvalidBranch(detail, (FieldError("/branch", detail),))
@@ -150,31 +197,9 @@ def _check_size(request: PipelineCreateRequest) -> None:
 def _plan(request: PipelineCreateRequest, config: RegistryConfig) -> list[_PlannedStep]:
     custom = request.custom_steps is not None
     steps = request.custom_steps or config.get_template(request.template or "").steps
-    overrides = _checked_overrides(request.step_models or {}, steps)
+    overrides = request.step_models or {}
+    step_models.check_keys(overrides, steps)
     return [_planned(step, index, overrides.get(index), config, custom=custom) for index, step in enumerate(steps)]
-
-
-def _checked_overrides(overrides: dict[int, str], steps: list[StepDefinition]) -> dict[int, str]:
-    wrong = [
-        FieldError(f"/step_models/{index}", problem)
-        for index, model in overrides.items()
-        if (problem := _override_problem(index, model, steps)) is not None
-    ]
-    if wrong:
-        raise InvalidStepModel(wrong[0].message, tuple(wrong))
-    return overrides
-
-
-def _override_problem(index: int, model: str, steps: list[StepDefinition]) -> str | None:
-    if not 0 <= index < len(steps):
-        return f"step_models[{index}]: there is no such step; the indexes are 0 to {len(steps) - 1}."
-    if not isinstance(steps[index], AgentStep):
-        return f"step_models[{index}]: that step is a gate and runs no model."
-    if not model.strip():
-        return f"step_models[{index}]: the model is blank; leave the key out to inherit."
-    if len(model) > 255:
-        return f"step_models[{index}]: a model name has at most 255 characters."
-    return None
 
 
 def _planned(
@@ -190,6 +215,16 @@ def _planned(
     return _PlannedStep(step, profile, model, origin)
 
 
+def _planned_again(step: Step) -> _PlannedStep:
+    """A stored step as it was planned; its agent is the old run's snapshot."""
+    if step.type == "approval":
+        gate = ApprovalStep(description=step.description, remind_after_hours=step.remind_after_hours)
+        return _PlannedStep(gate, None, None, None)
+    profile = AgentProfile.model_validate(step.agent_snapshot)
+    definition = AgentStep(agent=profile.name, description=step.description)
+    return _PlannedStep(definition, profile, step.model, cast(ModelOrigin, step.model_origin))
+
+
 def _at_step(error: InvalidRequest, index: int, step: _PlannedStep) -> PacelineError:
     """The same refusal with the step's number and a pointer to where the name came from."""
     if isinstance(error, UnknownOpencodeAgent):
@@ -202,16 +237,14 @@ def _at_step(error: InvalidRequest, index: int, step: _PlannedStep) -> PacelineE
     return type(error)(detail, (FieldError(pointer, error.detail, candidates),))
 
 
-def _row(
-    request: PipelineCreateRequest, place: _Place, planned: list[_PlannedStep], directory_id: int, actor: str
-) -> Pipeline:
+def _row(draft: _Draft, place: _Place, planned: list[_PlannedStep], directory_id: int, actor: str) -> Pipeline:
     return Pipeline(
-        title=request.title.strip(),
-        prompt=request.prompt,
-        template=request.template,
+        title=draft.title,
+        prompt=draft.prompt,
+        template=draft.template,
         working_dir=place.given or "",
         directory_id=directory_id,
-        branch=request.branch,
+        branch=draft.branch,
         base_commit=place.git.commit,
         warnings=_warnings(place.git),
         created_by=actor,

@@ -29,6 +29,10 @@ class StepPrompt:
     handoff: EarlierHandoff | None = None
     approval_note: str | None = None
     """What the person wrote who opened the gate before this step."""
+    changes: str | None = None
+    """What a person asked to be changed, when the run was sent back to this step."""
+    own_handoff: EarlierHandoff | None = None
+    """What this step left the last time, when it was sent back."""
 
 
 def build_prompt(parts: StepPrompt) -> str:
@@ -39,6 +43,8 @@ def build_prompt(parts: StepPrompt) -> str:
         _section("Your role", parts.instructions),
         _quoted(parts.handoff) if parts.handoff else "",
         _section("Note from the person who approved the work so far", parts.approval_note or ""),
+        _quoted(parts.own_handoff) if parts.changes and parts.own_handoff else "",
+        _section("Changes that a person asks of your work", parts.changes or ""),
         _REQUEST,
     ]
     return "\n\n".join(section for section in sections if section) + "\n"

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from app.errors import PacelineError
 from app.models import Approval, Directory, Pipeline
 from app.schemas.pipeline import FINAL_PIPELINE
-from app.services import scheduling, transitions
+from app.services import run_locks, scheduling, transitions
 from app.services.ports import Engine, Release, Segment, WorkHandler
 
 log = logging.getLogger("paceline.reconciler")
@@ -85,7 +85,7 @@ class Reconciler:
     async def _enqueue_again(self, pipeline_id: int, epoch: int) -> None:
         try:
             async with self._sessions.begin() as db:
-                run = await transitions.guard(db, pipeline_id, epoch)
+                run = await run_locks.guard(db, pipeline_id, epoch)
                 if run.status not in {"pending", "running"}:
                     return
                 transitions.recover_pipeline(db, run, "no live segment")
@@ -110,7 +110,7 @@ class Reconciler:
             waiting = (await db.scalars(select(Approval.pipeline_id).where(*due))).all()
         for pipeline_id in waiting:
             async with self._sessions.begin() as db:
-                await transitions.lock_run(db, pipeline_id)
+                await run_locks.lock_run(db, pipeline_id)
                 for gate in await db.scalars(select(Approval).where(*due, Approval.pipeline_id == pipeline_id)):
                     transitions.remind_gate(db, gate)
 

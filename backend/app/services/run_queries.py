@@ -230,7 +230,10 @@ def _handoff(step: Step) -> HandoffResponse | None:
     if step.status != "done" or not step.handoffs:
         return None
     row = step.handoffs[-1]
+    own = next(handoff for handoff in reversed(step.handoffs) if handoff.edited_by is None)
     return HandoffResponse(
+        edited_by=row.edited_by,
+        original=own.text if row.edited_by else None,
         text=row.text,
         structured=row.structured,
         sections=HandoffSections.model_validate(row.sections),

@@ -1,6 +1,6 @@
 """Collects from the rows what the prompt of a step is built from."""
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.models import Approval, Handoff, Step
@@ -15,17 +15,20 @@ async def prompt_for(db: AsyncSession, step: Step, agent_profile: AgentProfile) 
             task=step.pipeline.prompt,
             step_description=step.description,
             instructions=agent_profile.system_prompt_additions,
-            handoff=await _nearest_handoff(db, step),
+            handoff=await _handoff(db, step, Step.order_index < step.order_index),
             approval_note=await _approval_note(db, step),
+            changes=await _changes(db, step),
+            own_handoff=await _handoff(db, step, Step.order_index == step.order_index),
         )
     )
 
 
-async def _nearest_handoff(db: AsyncSession, step: Step) -> EarlierHandoff | None:
+async def _handoff(db: AsyncSession, step: Step, place: ColumnElement[bool]) -> EarlierHandoff | None:
+    """The newest hand-off of the last step in that place; an edited one is newer than the agent's own."""
     found = await db.execute(
         select(Handoff.text, Step.agent_name, Step.order_index)
         .join(Step, Step.id == Handoff.step_id)
-        .where(Step.pipeline_id == step.pipeline_id, Step.order_index < step.order_index)
+        .where(Step.pipeline_id == step.pipeline_id, place)
         .order_by(Step.order_index.desc(), Handoff.id.desc())
         .limit(1)
     )
@@ -46,3 +49,17 @@ async def _approval_note(db: AsyncSession, step: Step) -> str | None:
         .order_by(Approval.id)
     )
     return "\n\n".join(comment for comment in comments if comment) or None
+
+
+async def _changes(db: AsyncSession, step: Step) -> str | None:
+    """The comment with which a person sent the run back to this step, in this attempt of the run."""
+    run = step.pipeline
+    comment: str | None = await db.scalar(
+        select(Approval.comment).where(
+            Approval.pipeline_id == run.id,
+            Approval.decision == "request_changes",
+            Approval.return_to == step.order_index,
+            Approval.pipeline_attempt == run.attempt - 1,
+        )
+    )
+    return comment

@@ -1,72 +1,18 @@
 """Every status of a run, a step and a gate moves here, each with exactly one audit event.
 
-All functions expect an open write transaction. `guard` is the first statement of every write of a
-segment; decisions of people take the run with `lock_run`. Whoever also moves the directory's
-holder locks the directory before the run (services/leases.py).
+All functions expect an open write transaction in which the run was taken with services/run_locks.py.
 """
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import joinedload, selectinload
-from sqlalchemy.orm.attributes import set_committed_value
 
-from app.errors import NotFound, StaleEpoch, StateConflict
+from app.errors import StaleEpoch, StateConflict
 from app.models import Approval, Pipeline, Step
 from app.schemas.audit import AuditType
 from app.schemas.pipeline import FINAL_PIPELINE, FINAL_STEP
 from app.services import audit
-
-
-async def guard(db: AsyncSession, pipeline_id: int, epoch: int) -> Pipeline:
-    """The run with its steps, locked, if `epoch` is still the current one; else StaleEpoch."""
-    locked = await db.scalar(
-        update(Pipeline)
-        .where(Pipeline.id == pipeline_id, Pipeline.epoch == epoch)
-        .values(epoch=epoch)
-        .returning(Pipeline.id)
-        .execution_options(synchronize_session=False)
-    )
-    if locked is None:
-        raise StaleEpoch(f"run {pipeline_id} is no longer in epoch {epoch}")
-    return await _load(db, pipeline_id)
-
-
-async def lock_run(db: AsyncSession, pipeline_id: int) -> Pipeline:
-    """The run with its steps, locked for a decision; NotFound when there is none."""
-    locked = await db.scalar(
-        update(Pipeline)
-        .where(Pipeline.id == pipeline_id)
-        .values(epoch=Pipeline.epoch)
-        .returning(Pipeline.id)
-        .execution_options(synchronize_session=False)
-    )
-    if locked is None:
-        raise NotFound(f"There is no run {pipeline_id}. `paceline runs` lists them.")
-    return await _load(db, pipeline_id)
-
-
-async def read_run(db: AsyncSession, pipeline_id: int, epoch: int) -> Pipeline:
-    """The run with its steps as they are now, not locked; StaleEpoch when `epoch` is over."""
-    run = await _load(db, pipeline_id)
-    if run.epoch != epoch:
-        raise StaleEpoch(f"run {pipeline_id} is no longer in epoch {epoch}")
-    return run
-
-
-async def _load(db: AsyncSession, pipeline_id: int) -> Pipeline:
-    found = await db.scalars(
-        select(Pipeline)
-        .where(Pipeline.id == pipeline_id)
-        .options(selectinload(Pipeline.steps).selectinload(Step.approvals), joinedload(Pipeline.directory))
-        .execution_options(populate_existing=True)
-    )
-    run = found.one()
-    for step in run.steps:
-        set_committed_value(step, "pipeline", run)
-    return run
 
 
 def _now() -> datetime:
@@ -135,16 +81,18 @@ def abort_pipeline(db: AsyncSession, run: Pipeline, actor: str) -> None:
     audit.record(db, "pipeline.aborted", actor=actor, pipeline_id=run.id)
 
 
-def restart_pipeline(db: AsyncSession, run: Pipeline, actor: str) -> None:
-    """failed or aborted -> pending as a new attempt from the first step that is not done."""
+def restart_pipeline(db: AsyncSession, run: Pipeline, actor: str, start: int) -> None:
+    """failed or aborted -> pending as a new attempt from the step `start`; later steps run again."""
     _require(run, {"failed", "aborted"}, "restarted")
     run.status = "pending"
     run.attempt += 1
     run.epoch += 1
     run.error_code = run.error_message = run.finished_at = None
-    for step in run.steps[first_open_index(run) :]:
+    for step in run.steps[start:]:
         _reset_step(db, step, actor)
-    audit.record(db, "pipeline.restarted", actor=actor, pipeline_id=run.id, attempt=run.attempt)
+    audit.record(
+        db, "pipeline.restarted", actor=actor, pipeline_id=run.id, attempt=run.attempt, step=start + 1
+    )
 
 
 def recover_pipeline(db: AsyncSession, run: Pipeline, reason: str) -> None:
@@ -153,11 +101,6 @@ def recover_pipeline(db: AsyncSession, run: Pipeline, reason: str) -> None:
         raise StaleEpoch(f"run {run.id} is {run.status}")
     run.epoch += 1
     audit.record(db, "pipeline.recovered", pipeline_id=run.id, epoch=run.epoch, reason=reason)
-
-
-def first_open_index(run: Pipeline) -> int:
-    """`order_index` of the first step that is not done; the number of steps when all are."""
-    return next((step.order_index for step in run.steps if step.status != "done"), len(run.steps))
 
 
 # --- steps ---
@@ -251,7 +194,7 @@ def open_gate_of(run: Pipeline, action: str) -> tuple[Step, Approval]:
 def approve_gate(db: AsyncSession, run: Pipeline, actor: str, comment: str | None) -> Step:
     """The open gate -> approved, its step -> done, the run -> running; returns the gate's step."""
     step, gate = open_gate_of(run, "approved")
-    _decide(gate, "approved", actor, comment)
+    _decide(gate, "approved", actor, comment, "approve")
     audit.record(db, "approval.approved", actor=actor, pipeline_id=run.id, step_id=step.id, comment=comment)
     finish_step(db, step, actor=actor)
     run.status = "running"
@@ -262,7 +205,7 @@ def approve_gate(db: AsyncSession, run: Pipeline, actor: str, comment: str | Non
 def reject_gate(db: AsyncSession, run: Pipeline, actor: str, comment: str | None) -> None:
     """The open gate -> rejected, its step and the run -> failed with `rejected`."""
     step, gate = open_gate_of(run, "rejected")
-    _decide(gate, "rejected", actor, comment)
+    _decide(gate, "rejected", actor, comment, "reject")
     audit.record(db, "approval.rejected", actor=actor, pipeline_id=run.id, step_id=step.id, comment=comment)
     message = f"Rejected by {actor}" + (f": {comment}" if comment else ".")
     fail_step(db, step, "rejected", message, actor)
@@ -275,8 +218,26 @@ def remind_gate(db: AsyncSession, gate: Approval) -> None:
     audit.record(db, "approval.reminded", pipeline_id=gate.pipeline_id, step_id=gate.step_id)
 
 
-def _decide(gate: Approval, status: str, actor: str, comment: str | None) -> None:
+def request_changes(db: AsyncSession, run: Pipeline, actor: str, comment: str, start: int) -> None:
+    """The open gate -> rejected with the wish for changes; the run -> running from `start`, as a new attempt."""
+    step, gate = open_gate_of(run, "sent back")
+    _decide(gate, "rejected", actor, comment, "request_changes")
+    gate.return_to = start
+    audit.record(
+        db, "approval.changes_requested", actor=actor, pipeline_id=run.id, step_id=step.id,
+        comment=comment, step=start + 1,
+    )  # fmt: skip
+    run.attempt += 1
+    run.epoch += 1
+    for later in run.steps[start:]:
+        _reset_step(db, later, actor)
+    run.status = "running"
+    audit.record(db, "pipeline.resumed", actor=actor, pipeline_id=run.id, attempt=run.attempt)
+
+
+def _decide(gate: Approval, status: str, actor: str, comment: str | None, decision: str | None) -> None:
     gate.status = status
+    gate.decision = decision
     gate.decided_by = actor
     gate.decided_at = _now()
     gate.comment = comment
@@ -285,5 +246,5 @@ def _decide(gate: Approval, status: str, actor: str, comment: str | None) -> Non
 def _cancel_gates(db: AsyncSession, step: Step, actor: str) -> None:
     for gate in step.approvals:
         if gate.status == "pending":
-            _decide(gate, "cancelled", actor, None)
+            _decide(gate, "cancelled", actor, None, None)
             audit.record(db, "approval.cancelled", actor=actor, pipeline_id=step.pipeline_id, step_id=step.id)

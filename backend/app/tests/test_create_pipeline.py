@@ -173,3 +173,24 @@ async def test_a_reload_changes_no_run_that_exists(api: Api, database: Database,
     assert later["steps"][1]["model"] == "gpt-5"
     snapshots = [(await steps_of(database, one["id"]))[1].agent_snapshot for one in (run, later)]
     assert [snapshot and snapshot["default_model"] for snapshot in snapshots] == ["gpt-4o", "gpt-5"]
+
+
+async def test_a_duplicate_has_the_old_runs_task_agents_and_models(api: Api, database: Database, settings: Any) -> None:
+    old = (await api.create(template="gated", step_models={"0": "local/x"}, title="Twice")).json()
+    file = settings.resolved_config_dir / "agents.yaml"
+    file.write_text(file.read_text().replace("gpt-4o", "gpt-5"))
+    answer = await api.http.post(f"/pipelines/{old['id']}/duplicate")
+    new = answer.json()
+    assert answer.status_code == 201
+    assert (new["title"], new["prompt"], new["status"], new["queue_position"]) == ("Twice", "Do it.", "pending", 1)
+    facts = [[(step["type"], step["agent_name"], step["model"]) for step in run["steps"]] for run in (old, new)]
+    assert facts[0] == facts[1]
+    first, second = [[step.agent_snapshot for step in await steps_of(database, run["id"])] for run in (old, new)]
+    assert first == second
+    assert (await api.http.post("/pipelines/99999/duplicate")).status_code == 404
+
+
+async def test_a_duplicate_of_a_workspace_run_gets_a_workspace_of_its_own(api: Api) -> None:
+    old = (await api.create(working_dir=None)).json()
+    new = (await api.http.post(f"/pipelines/{old['id']}/duplicate")).json()
+    assert Path(new["working_dir"]).name == str(new["id"])

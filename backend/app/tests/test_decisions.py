@@ -8,11 +8,15 @@ import pytest
 from sqlalchemy import select
 
 from app.adapters.database import Database
-from app.errors import NotFound, StateConflict
-from app.models import Approval, AuditEvent, Directory, Pipeline, Step
-from app.schemas.runtime import MessageResponse, SessionBinding
+from app.errors import InvalidRequest, InvalidStepModel, NotFound, OpencodeUnavailable, StateConflict
+from app.models import Approval, AuditEvent, Directory, Handoff, Pipeline, Step
+from app.schemas.registry import AgentProfile
+from app.schemas.runtime import MessageResponse, ModelEntry, RuntimeAgent, SessionBinding
+from app.services import run_locks
 from app.services.decisions import Decisions
+from app.services.model_catalog import ModelCatalog
 from app.services.releases import Releases
+from app.services.step_prompt import prompt_for
 from app.tests.factories import RecordingEngine, agent_step, approval_step, make_directory, make_pipeline
 
 STATES = ("pending", "running", "waiting_for_approval", "waiting_for_input", "done", "failed", "aborted")
@@ -35,6 +39,14 @@ class QuietRuntime:
         self.stopped.append(session_id)
         return True
 
+    async def list_models(self, _directory: str) -> list[ModelEntry]:
+        """It cannot be asked."""
+        raise OpencodeUnavailable("away")
+
+    async def list_agents(self, _directory: str) -> list[RuntimeAgent]:
+        """It cannot be asked."""
+        raise OpencodeUnavailable("away")
+
     def attach_session(self, _session_id: str, _binding: SessionBinding) -> None:
         """Nothing to bind."""
 
@@ -52,7 +64,9 @@ class Desk:
         self.database = database
         self.engine = RecordingEngine()
         self.releases = Releases(database.sessions, database.reads, runtime, self.engine, set())
-        self.decisions = Decisions(database.sessions, self.engine, self.releases)
+        self.decisions = Decisions(
+            database.sessions, database.reads, self.engine, self.releases, ModelCatalog(runtime)
+        )
 
     async def run(self, status: str, *steps: Step, holds: bool = True) -> Pipeline:
         """A run in a state, with the steps and the gate that fit to it."""
@@ -236,3 +250,100 @@ async def test_of_two_decisions_at_once_exactly_one_or_an_order_wins(
             assert events.count("pipeline.restarted") == 1
         # An abort may follow an approval: both are then true, in that order.
         assert len(refused) == (2 if "approval.approved" in events and "pipeline.aborted" in events else 3)
+
+
+async def reviewed(desk: Desk) -> Pipeline:
+    """A run at its gate, with a hand-off of the step before and one to come after."""
+    run = await desk.run(
+        "waiting_for_approval",
+        agent_step("architect", status="done"),
+        approval_step(status="waiting_for_approval"),
+        agent_step("developer"),
+    )
+    async with desk.database.sessions.begin() as db:
+        db.add(
+            Handoff(
+                step_id=run.steps[0].id, text="## What was done\nA plan.", structured=True,
+                sections={"what_was_done": "A plan."}, created_at=run.created_at,
+            )
+        )  # fmt: skip
+    return run
+
+
+async def loaded(desk: Desk, run: Pipeline) -> Pipeline:
+    """The run with its steps, as a segment would load it."""
+    async with desk.database.reads() as db:
+        epoch = await db.scalar(select(Pipeline.epoch).where(Pipeline.id == run.id))
+        return await run_locks.read_run(db, run.id, epoch or 0)
+
+
+async def prompt_of(desk: Desk, run: Pipeline, index: int) -> str:
+    """The prompt that a step would get now."""
+    step = (await loaded(desk, run)).steps[index]
+    async with desk.database.reads() as db:
+        return await prompt_for(db, step, AgentProfile.model_validate(step.agent_snapshot))
+
+
+async def test_request_changes_sends_the_run_back_with_the_comment(desk: Desk) -> None:
+    run = await reviewed(desk)
+    await desk.decisions.request_changes(run.id, "owner", "Use the other library.", None)
+    assert await desk.state(run.id) == ("running", ["pending", "pending", "pending"])
+    segment = desk.engine.segments[0]
+    assert (segment.attempt, segment.epoch, segment.start) == (2, 2, 0)
+    async with desk.database.reads() as db:
+        row = (await db.scalars(select(Directory).where(Directory.id == run.directory_id))).one()
+        gate = (await db.scalars(select(Approval))).one()
+    assert (row.holder_id, row.holder_attempt) == (run.id, 2), "it keeps its directory"
+    assert (gate.status, gate.decision, gate.return_to) == ("rejected", "request_changes", 0)
+    prompt = await prompt_of(desk, run, 0)
+    assert "Use the other library." in prompt
+    assert "A plan." in prompt, "the agent sees what it had handed over"
+    assert "Use the other library." not in await prompt_of(desk, run, 2)
+    assert (await desk.events(run.id))[0] == "approval.changes_requested"
+
+
+@pytest.mark.parametrize("step", [1, 2, 7])
+async def test_changes_are_asked_of_an_agent_step_before_the_gate(desk: Desk, step: int) -> None:
+    run = await reviewed(desk)
+    with pytest.raises(InvalidRequest, match="agent steps before the gate: 1"):
+        await desk.decisions.request_changes(run.id, "owner", "Again.", step)
+    assert (await desk.state(run.id))[0] == "waiting_for_approval"
+
+
+async def test_an_edited_handoff_goes_on_and_the_own_version_stays(desk: Desk) -> None:
+    run = await reviewed(desk)
+    await desk.decisions.approve(run.id, "owner", None, "## What was done\nA better plan.")
+    prompt = await prompt_of(desk, run, 2)
+    assert "A better plan." in prompt
+    async with desk.database.reads() as db:
+        rows = (await db.scalars(select(Handoff).order_by(Handoff.id))).all()
+    assert [(row.text, row.edited_by) for row in rows] == [
+        ("## What was done\nA plan.", None),
+        ("## What was done\nA better plan.", "owner"),
+    ]
+    assert "handoff.edited" in await desk.events(run.id)
+
+
+async def test_the_next_steps_model_can_be_changed_at_the_gate(desk: Desk) -> None:
+    run = await reviewed(desk)
+    await desk.decisions.approve(run.id, "owner", None, None, {2: "local/better"})
+    step = (await loaded(desk, run)).steps[2]
+    assert (step.model, step.model_origin) == ("local/better", "run")
+
+
+@pytest.mark.parametrize("index", [0, 1, 9])
+async def test_a_model_of_a_step_that_is_over_or_a_gate_stays(desk: Desk, index: int) -> None:
+    run = await reviewed(desk)
+    with pytest.raises(InvalidStepModel):
+        await desk.decisions.approve(run.id, "owner", None, None, {index: "local/better"})
+    assert (await desk.state(run.id))[0] == "waiting_for_approval", "nothing of the decision was stored"
+
+
+async def test_restart_from_a_chosen_step_with_another_model(desk: Desk) -> None:
+    run = await desk.run("failed", agent_step(status="done"), agent_step("qa", status="failed"), agent_step("dev"))
+    with pytest.raises(InvalidRequest, match="comes after step 2"):
+        await desk.decisions.restart(run.id, "owner", 2)
+    await desk.decisions.restart(run.id, "owner", 0, {1: "local/better"})
+    assert await desk.state(run.id) == ("pending", ["pending", "pending", "pending"])
+    assert desk.engine.segments[0].start == 0
+    assert (await loaded(desk, run)).steps[1].model == "local/better"

@@ -18,7 +18,7 @@ from app.schemas.git import GitState
 from app.schemas.registry import AgentProfile, AgentStep
 from app.schemas.runtime import MessageResponse, Tokens
 from app.schemas.work import Segment
-from app.services import transitions
+from app.services import run_locks, transitions
 from app.services.pipeline_runner import PipelineRunner, RunnerSettings
 from app.tests.factories import RecordingEngine, agent, agent_step, approval_step, make_directory, make_pipeline
 
@@ -87,7 +87,7 @@ def create(database: Database, tmp_path: Any) -> Callable[..., Any]:
             run = await make_pipeline(db, list(steps) or None, directory, **columns)
             directory.holder_id, directory.holder_attempt = run.id, run.attempt
         async with database.reads() as db:
-            return await transitions.read_run(db, run.id, run.epoch)
+            return await run_locks.read_run(db, run.id, run.epoch)
 
     return make
 
@@ -300,7 +300,7 @@ async def test_an_old_epoch_writes_and_stops_nothing(
 
     async def taken_over(*_: Any, **__: Any) -> MessageResponse:
         async with database.sessions.begin() as db:
-            transitions.recover_pipeline(db, await transitions.lock_run(db, run.id), "test")
+            transitions.recover_pipeline(db, await run_locks.lock_run(db, run.id), "test")
         raise TimedOut("too late")
 
     client.send_message.side_effect = taken_over
@@ -310,7 +310,7 @@ async def test_an_old_epoch_writes_and_stops_nothing(
     assert (after.status, after.steps[0].status, after.steps[0].attempts[0].outcome) == ("running", "running", None)
     with pytest.raises(StaleEpoch):
         async with database.sessions.begin() as db:
-            await transitions.guard(db, run.id, run.epoch)
+            await run_locks.guard(db, run.id, run.epoch)
 
 
 async def test_a_defect_of_ours_fails_the_run_and_frees_the_directory(

@@ -44,6 +44,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/audit/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export Audit Events
+         * @description Download all events, or those of a run or a time, oldest first.
+         */
+        get: operations["export_audit_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/audit/retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Apply Retention
+         * @description Delete old events of finished runs and of no run; `retention.applied` records it.
+         */
+        post: operations["apply_retention"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/events": {
         parameters: {
             query?: never;
@@ -315,6 +355,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/pipelines/{pipeline_id}/duplicate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Duplicate Pipeline
+         * @description Create a new run from an old one: the same task, steps, agents and models.
+         */
+        post: operations["duplicate_pipeline"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/pipelines/{pipeline_id}/reject": {
         parameters: {
             query?: never;
@@ -335,6 +395,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/pipelines/{pipeline_id}/request-changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Request Changes
+         * @description Send the run back from its open gate to a step before it, with a comment.
+         */
+        post: operations["request_changes"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/pipelines/{pipeline_id}/restart": {
         parameters: {
             query?: never;
@@ -346,7 +426,7 @@ export interface paths {
         put?: never;
         /**
          * Restart Pipeline
-         * @description Begin a new attempt of a failed or aborted run at its first step that is not done.
+         * @description Begin a new attempt of a failed or aborted run, at its first step that is not done unless told.
          */
         post: operations["restart_pipeline"];
         delete?: never;
@@ -563,6 +643,8 @@ export interface components {
             decided_at: string | null;
             /** Decided By */
             decided_by: string | null;
+            /** Decision */
+            decision: ("approve" | "reject" | "request_changes") | null;
             /** Id */
             id: number;
             /** Pipeline Id */
@@ -578,6 +660,8 @@ export interface components {
              * Format: date-time
              */
             requested_at: string;
+            /** Return To */
+            return_to: number | null;
             /**
              * Status
              * @enum {string}
@@ -603,6 +687,20 @@ export interface components {
              * @enum {string}
              */
             type: "approval";
+        };
+        /**
+         * ApproveRequest
+         * @description Body of approve; optional. `handoff` replaces what goes on, both versions are kept.
+         */
+        ApproveRequest: {
+            /** Comment */
+            comment?: string | null;
+            /** Handoff */
+            handoff?: string | null;
+            /** Step Models */
+            step_models?: {
+                [key: string]: string;
+            } | null;
         };
         /**
          * AttemptList
@@ -674,7 +772,7 @@ export interface components {
              * Type
              * @enum {string}
              */
-            type: "pipeline.created" | "pipeline.queued" | "pipeline.started" | "pipeline.waiting" | "pipeline.resumed" | "pipeline.done" | "pipeline.failed" | "pipeline.aborted" | "pipeline.restarted" | "pipeline.recovered" | "step.started" | "step.waiting" | "step.resumed" | "step.done" | "step.failed" | "step.skipped" | "step.aborted" | "step.reset" | "approval.requested" | "approval.reminded" | "approval.approved" | "approval.rejected" | "approval.cancelled" | "registry.reloaded" | "registry.rejected";
+            type: "pipeline.created" | "pipeline.queued" | "pipeline.started" | "pipeline.waiting" | "pipeline.resumed" | "pipeline.done" | "pipeline.failed" | "pipeline.aborted" | "pipeline.restarted" | "pipeline.recovered" | "step.started" | "step.waiting" | "step.resumed" | "step.done" | "step.failed" | "step.skipped" | "step.aborted" | "step.reset" | "step.model_changed" | "handoff.edited" | "approval.requested" | "approval.reminded" | "approval.approved" | "approval.rejected" | "approval.changes_requested" | "approval.cancelled" | "registry.reloaded" | "registry.rejected" | "pipeline.pruned" | "retention.applied";
         };
         /**
          * AuditFrame
@@ -712,6 +810,16 @@ export interface components {
             next_cursor: string | null;
         };
         /**
+         * ChangesRequest
+         * @description Body of request-changes: what shall change, and which step does it (default: the agent step before the gate).
+         */
+        ChangesRequest: {
+            /** Comment */
+            comment: string;
+            /** Step */
+            step?: number | null;
+        };
+        /**
          * ConflictItem
          * @description An active run on a directory.
          */
@@ -738,7 +846,7 @@ export interface components {
         };
         /**
          * DecisionRequest
-         * @description Body of approve, reject, abort and restart; optional. Unknown keys are ignored.
+         * @description Body of reject and abort; optional. Unknown keys are ignored.
          */
         DecisionRequest: {
             /** Comment */
@@ -831,6 +939,10 @@ export interface components {
              * Format: date-time
              */
             created_at: string;
+            /** Edited By */
+            edited_by: string | null;
+            /** Original */
+            original: string | null;
             sections: components["schemas"]["HandoffSections"];
             /** Structured */
             structured: boolean;
@@ -1169,6 +1281,41 @@ export interface components {
              * @constant
              */
             type: "reset";
+        };
+        /**
+         * RestartRequest
+         * @description Body of restart; optional. `step` is an index from 0 (default: the first step that is not done).
+         */
+        RestartRequest: {
+            /** Step */
+            step?: number | null;
+            /** Step Models */
+            step_models?: {
+                [key: string]: string;
+            } | null;
+        };
+        /**
+         * RetentionRequest
+         * @description How long events are kept: those of finished runs, and those of no run.
+         */
+        RetentionRequest: {
+            /** Older Than Days */
+            older_than_days: number;
+        };
+        /**
+         * RetentionResponse
+         * @description What a clean-up took away.
+         */
+        RetentionResponse: {
+            /**
+             * Before
+             * Format: date-time
+             */
+            before: string;
+            /** Deleted */
+            deleted: number;
+            /** Older Than Days */
+            older_than_days: number;
         };
         /**
          * SnapshotFrame
@@ -1550,7 +1697,7 @@ export interface operations {
             query?: {
                 pipeline_id?: number | null;
                 step_id?: number | null;
-                type?: ("pipeline.created" | "pipeline.queued" | "pipeline.started" | "pipeline.waiting" | "pipeline.resumed" | "pipeline.done" | "pipeline.failed" | "pipeline.aborted" | "pipeline.restarted" | "pipeline.recovered" | "step.started" | "step.waiting" | "step.resumed" | "step.done" | "step.failed" | "step.skipped" | "step.aborted" | "step.reset" | "approval.requested" | "approval.reminded" | "approval.approved" | "approval.rejected" | "approval.cancelled" | "registry.reloaded" | "registry.rejected") | null;
+                type?: ("pipeline.created" | "pipeline.queued" | "pipeline.started" | "pipeline.waiting" | "pipeline.resumed" | "pipeline.done" | "pipeline.failed" | "pipeline.aborted" | "pipeline.restarted" | "pipeline.recovered" | "step.started" | "step.waiting" | "step.resumed" | "step.done" | "step.failed" | "step.skipped" | "step.aborted" | "step.reset" | "step.model_changed" | "handoff.edited" | "approval.requested" | "approval.reminded" | "approval.approved" | "approval.rejected" | "approval.changes_requested" | "approval.cancelled" | "registry.reloaded" | "registry.rejected" | "pipeline.pruned" | "retention.applied") | null;
                 since?: string | null;
                 until?: string | null;
                 limit?: number;
@@ -1569,6 +1716,74 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AuditPage"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    export_audit_events: {
+        parameters: {
+            query?: {
+                pipeline_id?: number | null;
+                since?: string | null;
+                until?: string | null;
+                format?: "json" | "markdown";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The document. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                    "text/markdown": unknown;
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    apply_retention: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RetentionRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RetentionResponse"];
                 };
             };
             /** @description Validation Error */
@@ -1951,7 +2166,7 @@ export interface operations {
         };
         requestBody?: {
             content: {
-                "application/json": components["schemas"]["DecisionRequest"] | null;
+                "application/json": components["schemas"]["ApproveRequest"] | null;
             };
         };
         responses: {
@@ -2006,6 +2221,37 @@ export interface operations {
             };
         };
     };
+    duplicate_pipeline: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                pipeline_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PipelineResponse"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     reject_pipeline: {
         parameters: {
             query?: never;
@@ -2041,6 +2287,41 @@ export interface operations {
             };
         };
     };
+    request_changes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                pipeline_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChangesRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PipelineResponse"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     restart_pipeline: {
         parameters: {
             query?: never;
@@ -2052,7 +2333,7 @@ export interface operations {
         };
         requestBody?: {
             content: {
-                "application/json": components["schemas"]["DecisionRequest"] | null;
+                "application/json": components["schemas"]["RestartRequest"] | null;
             };
         };
         responses: {
