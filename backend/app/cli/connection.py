@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -115,13 +115,19 @@ class Connection:
     """Requests to one server. Every failure is a CommandError; answers are the JSON of the API."""
 
     address: ServerAddress
+    find: Callable[[], ServerAddress] | None = None
+    """Where the server is now; it may move when it is started again."""
     _client: httpx.Client = field(init=False)
 
     def __post_init__(self) -> None:
-        """Connects at the first request. Proxies of the environment are not for this server."""
-        self._client = httpx.Client(
-            base_url=self.address.url, headers=self.address.headers(), timeout=_TIMEOUT, trust_env=False
-        )
+        """Connects at the first request."""
+        self._client = _client_of(self.address)
+
+    def look_again(self) -> None:
+        """Go to where the server is now; CommandError while it is nowhere."""
+        if self.find is not None and (found := self.find()) != self.address:
+            self._client.close()
+            self.address, self._client = found, _client_of(found)
 
     def get(self, path: str, params: Params | None = None) -> Any:
         """GET an answer."""
@@ -175,10 +181,16 @@ class Connection:
         raise _refusal(response)
 
 
+def _client_of(address: ServerAddress) -> httpx.Client:
+    # Proxies of the environment are not for this server.
+    return httpx.Client(base_url=address.url, headers=address.headers(), timeout=_TIMEOUT, trust_env=False)
+
+
 @contextmanager
 def connected() -> Iterator[Connection]:
     """A connection to the server that is found, closed at the end."""
-    connection = Connection(find_server(load_settings()))
+    settings = load_settings()
+    connection = Connection(find_server(settings), lambda: find_server(settings))
     try:
         yield connection
     finally:

@@ -54,41 +54,44 @@ class Follower:
     _steps: dict[int, Mapping[str, Any]] = field(default_factory=dict)
     _told: set[tuple[str, str]] = field(default_factory=set)
     _reached: str | None = None
+    _lost_at: float | None = None
 
     def follow(self, *, through_gates: bool = False) -> dict[str, Any]:
         """The run when it has ended or, unless `through_gates`, waits for a person."""
-        lost_at: float | None = None
         while True:
             try:
+                if self._lost_at is not None:
+                    self.connection.look_again()
                 run = self._follow_once(through_gates)
                 if run is not None:
                     return run
-                lost_at = lost_at or time.monotonic()
-            except (httpx.HTTPError, CommandError) as error:
-                if isinstance(error, CommandError) and error.code is not ExitCode.UNREACHABLE:
+            except httpx.HTTPError:
+                pass
+            except CommandError as error:
+                if error.code is not ExitCode.UNREACHABLE:
                     raise
-                lost_at = self._wait(lost_at)
-                continue
-            time.sleep(_RETRY_EVERY_SECONDS)
+            self._wait()
 
-    def _wait(self, lost_at: float | None) -> float:
+    def _wait(self) -> None:
         now = time.monotonic()
-        if lost_at is None and self.patience:
-            say("The server went away; the run goes on when it is back. Waiting …")
-        elif now - (lost_at or now) >= self.patience:
+        if self._lost_at is None:
+            self._lost_at = now
+            if self.patience:
+                say("The server went away; the run goes on when it is back. Waiting …")
+        if now - self._lost_at >= self.patience:
             raise CommandError(
                 f"The server has been away for {span(self.patience)}. "
                 f"Start it with `paceline serve`, then go on with `paceline watch {self.run_id}`.",
                 ExitCode.UNREACHABLE,
             )
         time.sleep(_RETRY_EVERY_SECONDS)
-        return lost_at or now
 
     def _follow_once(self, through_gates: bool) -> dict[str, Any] | None:
         """None when the server closed the stream."""
         with self.connection.events(self.run_id, self._reached) as lines:
             # Only now, so that nothing can happen between the reading and the stream.
             run = self._read()
+            self._lost_at = None
             if _is_reached(run, through_gates):
                 return run
             for frame in frames(lines):

@@ -1,6 +1,7 @@
 """Joins the commands into one program and turns what ends them into a sentence and an exit code."""
 
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Annotated
 
@@ -25,24 +26,29 @@ for _part in (server_commands, demo_command, run_commands, setting_commands, doc
         program.command()(_command)
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        put(version("paceline"))
+        raise typer.Exit
+
+
 @program.callback()
 def about(
-    show_version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_show_version)
+    ] = False,
 ) -> None:
     """Run pipelines of coding agents on OpenCode, each step with its own model.
 
     Data goes to standard output, progress and errors to standard error. Exit codes: 0 done, 1 failed or
     rejected, 2 wrong usage or refused, 3 waiting for a person, 4 aborted, 5 no server answers.
     """
-    if show_version:
-        put(version("paceline"))
-        raise typer.Exit
 
 
-def main() -> None:
-    """The `paceline` command."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The `paceline` command; ends by SystemExit. `arguments`: those of the process unless told."""
     try:
-        program(prog_name="paceline")
+        program(arguments, prog_name="paceline")
     except CommandError as error:
         say(f"paceline: {error.sentence}")
         for line in error.lines:

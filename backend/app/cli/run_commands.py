@@ -52,15 +52,13 @@ def run(
             body["step_models"] = step_models(model, _steps(server, template))
         created = server.post("/pipelines", body)
         say_queue_and_warnings(created)
-        if not follow:
-            put_json(created) if as_json else put(str(created["id"]))
-            return
         if not as_json:
             put(str(created["id"]))
-        ended = Follower(server, created["id"]).follow()
+        shown = Follower(server, created["id"]).follow() if follow else created
         if as_json:
-            put_json(ended)
-        raise typer.Exit(say_outcome(ended))
+            put_json(shown)
+        if follow:
+            raise typer.Exit(say_outcome(shown))
 
 
 def runs(
