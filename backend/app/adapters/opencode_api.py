@@ -1,16 +1,21 @@
 """The dozen V1 calls that we use, typed: what goes over the wire and what comes back, no decisions."""
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from app.adapters.opencode_http import OpencodeHttp, OpencodeRefused
 from app.adapters.opencode_wire import WireMessage, WireRequest, WireSession, WireStatus, model_object
+from app.errors import OpencodeUnavailable
 
+_SESSION = TypeAdapter(WireSession)
 _MESSAGES = TypeAdapter(list[WireMessage])
 _SESSIONS = TypeAdapter(list[WireSession])
 _STATUSES = TypeAdapter(dict[str, WireStatus])
 _REQUESTS = TypeAdapter(list[WireRequest])
+
+Answer = TypeVar("Answer")
 
 QUICK = 8.0
 """Seconds that a question about the state of things may take."""
@@ -24,12 +29,12 @@ class OpencodeApi:
 
     async def create_session(self, directory: str, body: Mapping[str, object]) -> WireSession:
         """Create a session in a directory."""
-        return WireSession.model_validate(await self.http.post("/session", body, directory))
+        return _read(_SESSION, await self.http.post("/session", body, directory))
 
     async def session(self, session_id: str) -> WireSession | None:
         """A session, None when the server does not know it."""
         try:
-            return WireSession.model_validate(await self.http.get(f"/session/{session_id}", timeout=QUICK))
+            return _read(_SESSION, await self.http.get(f"/session/{session_id}", timeout=QUICK))
         except OpencodeRefused as refused:
             if refused.status_code == 404:
                 return None
@@ -37,7 +42,7 @@ class OpencodeApi:
 
     async def children(self, session_id: str) -> list[WireSession]:
         """The sessions that sub-agents of this one work in, grandchildren not included."""
-        return _SESSIONS.validate_python(await self.http.get(f"/session/{session_id}/children", timeout=QUICK) or [])
+        return _read(_SESSIONS, await self.http.get(f"/session/{session_id}/children", timeout=QUICK) or [])
 
     async def family(self, session_id: str) -> list[str]:
         """The session and all its descendants, parents first."""
@@ -48,11 +53,11 @@ class OpencodeApi:
 
     async def messages(self, session_id: str) -> list[WireMessage]:
         """All messages of a session, oldest first."""
-        return _MESSAGES.validate_python(await self.http.get(f"/session/{session_id}/message") or [])
+        return _read(_MESSAGES, await self.http.get(f"/session/{session_id}/message") or [])
 
     async def statuses(self, directory: str) -> dict[str, WireStatus]:
         """The sessions of a directory that are not idle."""
-        found = _STATUSES.validate_python(await self.http.get("/session/status", directory, timeout=QUICK) or {})
+        found = _read(_STATUSES, await self.http.get("/session/status", directory, timeout=QUICK) or {})
         return {session: status for session, status in found.items() if status.type != "idle"}
 
     async def prompt(
@@ -77,7 +82,7 @@ class OpencodeApi:
         """Permissions and questions that are open in a directory, leftovers of aborted turns included."""
         permissions = await self.http.get("/permission", directory, timeout=QUICK)
         questions = await self.http.get("/question", directory, timeout=QUICK)
-        return _REQUESTS.validate_python(permissions or []) + _REQUESTS.validate_python(questions or [])
+        return _read(_REQUESTS, permissions or []) + _read(_REQUESTS, questions or [])
 
     async def deny(self, request: WireRequest, directory: str, message: str) -> bool:
         """Refuse a request; False when it is no longer open."""
@@ -92,3 +97,12 @@ class OpencodeApi:
                 return False
             raise
         return True
+
+
+def _read(shape: TypeAdapter[Answer], answer: object) -> Answer:
+    try:
+        return shape.validate_python(answer)
+    except ValidationError as error:
+        raise OpencodeUnavailable(
+            f"OpenCode's answer has a shape we do not know: {error.errors()[0]['msg']}."
+        ) from error

@@ -20,6 +20,7 @@ from app.adapters.opencode_wire import WireMessage
 from app.errors import FieldError, Interrupted, OpencodeUnavailable, UnknownModel, UnknownOpencodeAgent
 from app.schemas.runtime import LiveEvent, MessageResponse, ModelEntry, RuntimeAgent, SessionBinding, TurnError
 
+REMEMBERED = 2000
 _BASE62 = string.digits + string.ascii_letters
 
 
@@ -90,13 +91,15 @@ class OpenCodeClient:
         return session.id
 
     def attach_session(self, session_id: str, binding: SessionBinding) -> None:
-        """Bind a session that an earlier attempt at the same step created."""
-        self._bindings[session_id] = binding
+        """Bind a session that an earlier attempt at the same step created.
 
-    def release_session(self, session_id: str) -> None:
-        """Forget a bound session; what OpenCode stores of it stays."""
-        for known in (self._bindings, self._sent, self._denied):
-            known.pop(session_id, None)
+        The newest `REMEMBERED` sessions stay bound; each step attaches its own again before it sends.
+        """
+        self._bindings[session_id] = binding
+        while len(self._bindings) > REMEMBERED:
+            oldest = next(iter(self._bindings))
+            for known in (self._bindings, self._sent, self._denied):
+                known.pop(oldest, None)
 
     async def send_message(
         self, session_id: str, prompt: str, agent: str | None = None, model: str | None = None

@@ -109,8 +109,15 @@ class EventReader:
         if isinstance(info, Mapping) and str(kind).startswith("session.") and info.get("parentID"):
             self._learn(str(info.get("id")), str(info["parentID"]))
         root = self._root(session)
+        self._tell(root, Event(str(kind), root, session, properties))
+
+    def _tell(self, root: str, event: Event) -> None:
+        """One listener's trouble with an event must not make all the others deaf."""
         for listener in tuple(self._listeners.get(root, ())):
-            listener(Event(str(kind), root, session, properties))
+            try:
+                listener(event)
+            except Exception:
+                _log.exception("an event of type %s could not be taken in", event.type)
 
     def _learn(self, child: str, parent: str) -> None:
         if self._root(parent) in self._listeners:
@@ -131,9 +138,8 @@ class EventReader:
         self._parents = {child: parent for child, parent in self._parents.items() if child not in gone}
 
     def _announce(self, kind: str) -> None:
-        for root, listeners in tuple(self._listeners.items()):
-            for listener in tuple(listeners):
-                listener(Event(kind, root, root))
+        for root in tuple(self._listeners):
+            self._tell(root, Event(kind, root, root))
 
     async def _read_forever(self) -> None:
         pause = _FIRST_PAUSE
@@ -157,10 +163,19 @@ class EventReader:
             async for line in lines:
                 if not line.startswith("data:"):
                     continue
-                frame = json.loads(line[5:])
+                frame = _parsed(line[5:])
                 if not self._connected.is_set():
                     self._connected.set()
                     self._announce(RECONNECTED)
                 payload = frame.get("payload") if isinstance(frame, Mapping) else None
                 if isinstance(payload, Mapping):
                     self.dispatch(payload)
+
+
+def _parsed(text: str) -> object:
+    try:
+        frame: object = json.loads(text)
+    except ValueError:
+        _log.warning("a frame of the event stream is no JSON: %.80s", text)
+        return None
+    return frame

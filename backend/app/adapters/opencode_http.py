@@ -162,7 +162,10 @@ def _checked(response: httpx.Response, at: Endpoint, path: str) -> object:
             f"OpenCode at {at.url} answers {path} with a web page and not with JSON: "
             "it is another generation of OpenCode (1.x is needed) or not OpenCode at all."
         )
-    answer: object = response.json()
+    try:
+        answer: object = response.json()
+    except ValueError as error:
+        raise OpencodeUnavailable(f"OpenCode at {at.url} answers {path} with broken JSON.") from error
     if response.is_success:
         return answer
     raise _refused(path, response.status_code, answer)

@@ -21,6 +21,8 @@ from app.errors import OpencodeUnavailable
 
 STATE_FILE = "opencode-server.json"
 LOG_FILE = "opencode.log"
+PATIENCE = 10.0
+"""Seconds between asking a server to end and killing it: it once did not hear the question."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class OpenCodeServer(ServerStatus):
         self._task = None
         record, self._record, self._endpoint = self._record, None, None
         if record is not None and not keep_running:
-            await asyncio.to_thread(end_server, record.identity, record.mark)
+            await asyncio.to_thread(end_server, record.identity, record.mark, PATIENCE)
             self._state_file.unlink(missing_ok=True)
         self._reap(keep_running)
         if self._lock is not None:
@@ -176,7 +178,7 @@ class OpenCodeServer(ServerStatus):
     async def _clear_away(self, record: ServerRecord | None) -> None:
         """End what is left of an earlier server: a second one on its data would run prompts twice."""
         if record is not None:
-            await asyncio.to_thread(end_server, record.identity, record.mark)
+            await asyncio.to_thread(end_server, record.identity, record.mark, PATIENCE)
         self._record = None
         self._state_file.unlink(missing_ok=True)
         self._reap(keep_running=False)

@@ -83,7 +83,7 @@ class FakeOpenCode:
         self.crashing = True
         tasks = [session.task for session in self.sessions.values() if session.task]
         for session in self.sessions.values():
-            session.task, session.status, session.begun = None, None, False
+            session.task, session.doing, session.begun = None, None, False
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -112,13 +112,13 @@ class FakeOpenCode:
 
     def set_status(self, session: Session, status: Json) -> None:
         """Say what a session does."""
-        session.status = status
-        self.emit(session, "session.status", {"sessionID": session.id, "status": status})
+        session.doing = status
+        self.emit(session, "session.doing", {"sessionID": session.id, "status": status})
 
     def go_idle(self, session: Session) -> None:
         """The session has ended its work."""
-        session.status = None
-        self.emit(session, "session.status", {"sessionID": session.id, "status": {"type": "idle"}})
+        session.doing = None
+        self.emit(session, "session.doing", {"sessionID": session.id, "status": {"type": "idle"}})
         self.emit(session, "session.idle", {"sessionID": session.id})
 
     def new_session(self, directory: str, values: Json) -> Session:
@@ -214,7 +214,7 @@ class FakeOpenCode:
 
     async def _status(self, request: Request) -> Response:
         there = [one for one in self.sessions.values() if one.directory == _directory(request)]
-        return JSONResponse({one.id: one.status for one in there if one.status})
+        return JSONResponse({one.id: one.doing for one in there if one.doing})
 
     def _find(self, request: Request) -> Session:
         session = self.sessions.get(request.path_params["id"])

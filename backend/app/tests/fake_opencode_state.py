@@ -33,7 +33,7 @@ class Session:
     directory: str
     info: Json
     messages: list[Json] = field(default_factory=list)
-    status: Json | None = None
+    doing: Json | None = None
     """None: idle."""
     task: "asyncio.Task[None] | None" = None
     begun: bool = False

@@ -28,7 +28,7 @@ SECRETS = {
     "SOMETHING": "postgres://u:p@h/d",
     "OTHER": "ghp_0123456789",
 }
-KEPT = {"PATH": "/bin", "HOME": "/home/dev", "ANTHROPIC_API_KEY": "key", "LANG": "C.UTF-8", "JAVA_HOME": "/jdk"}
+KEPT = {"PATH": "/bin", "HOME": "/users/home", "ANTHROPIC_API_KEY": "key", "LANG": "C.UTF-8", "JAVA_HOME": "/jdk"}
 
 
 def content(environment: Mapping[str, str]) -> dict[str, object]:
@@ -93,11 +93,11 @@ def test_the_users_own_override_is_kept(tmp_path: Path) -> None:
 def test_a_given_configuration_comes_with_folders_of_its_own(tmp_path: Path) -> None:
     config = tmp_path / "opencode.json"
     config.write_text('{"model": "a/b"}')
-    mine, own = tmp_path / "own", {"HOME": "/home/dev", "XDG_DATA_HOME": "/home/dev/data"}
+    mine, own = tmp_path / "own", {"HOME": "/users/home", "XDG_DATA_HOME": "/users/home/data"}
     seen = child_environment(own, ChildSetup(mine, config), "p", "m")
     assert seen["OPENCODE_CONFIG"] == str(config)
     assert opencode_data_dir(seen) == mine / "data" / "opencode"
-    assert seen["HOME"] == "/home/dev"
+    assert seen["HOME"] == "/users/home"
     assert "disabled_providers" not in content(seen)
     users = child_environment(own, ChildSetup(mine), "p", "m")
-    assert opencode_data_dir(users) == Path("/home/dev/data/opencode")
+    assert opencode_data_dir(users) == Path("/users/home/data/opencode")

@@ -18,12 +18,10 @@ def real_opencode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealOpen
 
 @pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.contract)])
 async def case(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Case]:
-    """A server, a client and an empty directory."""
-    directory = tmp_path / "project"
-    directory.mkdir()
+    """A server, a client and an empty directory; on the real server a warm one, the first use of each takes seconds."""
     if request.param == "fake":
-        async with fake_case(directory) as made:
+        async with fake_case(tmp_path) as made:
             yield made
     else:
-        async with real_case(request.getfixturevalue("real_opencode"), directory) as made:
+        async with real_case(request.getfixturevalue("real_opencode")) as made:
             yield made

@@ -57,8 +57,10 @@ class RealOpenCode:
         self.folder = folder
         config = folder / "opencode.json"
         config.write_text(json.dumps(opencode_config(provider.url, setup)))
+        self.project = folder / "project"
         home = folder / "home"
-        home.mkdir()
+        for made in (self.project, home):
+            made.mkdir()
         extra = {
             "HOME": str(home),
             "OPENCODE_DISABLE_MODELS_FETCH": "1",

@@ -142,21 +142,24 @@ class Case:
 
 
 @asynccontextmanager
-async def fake_case(directory: Path) -> AsyncIterator[Case]:
+async def fake_case(folder: Path) -> AsyncIterator[Case]:
     """A case on a fake of its own."""
+    (folder / "project").mkdir()
     async with AsyncExitStack() as stack:
         server = FakeServer(stack)
         await server.come_back()
         stack.push_async_callback(server.kill)
-        yield Case(server, directory, stack)
+        yield Case(server, folder / "project", stack)
 
 
 @asynccontextmanager
-async def real_case(real: RealOpenCode, directory: Path) -> AsyncIterator[Case]:
+async def real_case(real: RealOpenCode) -> AsyncIterator[Case]:
     """A case on the real server, which goes on for the next one."""
+    for left in real.project.iterdir():
+        left.unlink()
     async with AsyncExitStack() as stack:
         server = RealServer(real)
         await server.server.start()
         stack.push_async_callback(server.server.stop, keep_running=True)
         await server.come_back()
-        yield Case(server, directory, stack)
+        yield Case(server, real.project, stack)

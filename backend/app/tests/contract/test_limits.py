@@ -43,7 +43,7 @@ async def test_a_stream_that_falls_silent_is_stalled(case: Case) -> None:
 
 async def test_a_quiet_tool_is_not_stalled(case: Case) -> None:
     answer = await case.send(
-        tool("bash", command="sleep 2.5", description="d") + "[[say:quiet but fine]]", limits=StepLimits(silence=1.5)
+        tool("bash", command="sleep 6", description="d") + "[[say:quiet but fine]]", limits=StepLimits(silence=4)
     )
     assert answer.text == "quiet but fine"
 

@@ -1,0 +1,207 @@
+"""The managed server's life, with a stand-in binary: found again, restarted, ended with all it started."""
+
+import asyncio
+import json
+import os
+import signal
+import stat
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+import pytest
+
+from app.adapters.opencode_binary import find_binary
+from app.adapters.opencode_children import ProcessIdentity, ServerRecord
+from app.adapters.opencode_environment import ChildSetup
+from app.adapters.opencode_process import STATE_FILE, ManagedSettings, OpenCodeServer
+from app.errors import OpencodeUnavailable
+
+Make = Callable[..., OpenCodeServer]
+
+
+@pytest.fixture
+def binary(tmp_path: Path) -> Path:
+    """The stand-in as an executable file."""
+    script = tmp_path / "opencode"
+    script.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__).parent / "odd_opencode.py"} "$@"\n')
+    script.chmod(0o755)
+    return script
+
+
+@pytest.fixture
+async def make(tmp_path: Path, binary: Path) -> AsyncIterator[Make]:
+    """Makes servers on one data directory; all of them are ended with the test."""
+    config = tmp_path / "opencode.json"
+    config.write_text('{"model": "a/b"}')
+    async with AsyncExitStack() as stack:
+
+        def one(odd: str = "", **extra: str) -> OpenCodeServer:
+            setup = ChildSetup(tmp_path / "own", config, {"ODD": odd, **extra})
+            server = OpenCodeServer(ManagedSettings(tmp_path, setup, binary, start_seconds=20))
+            stack.push_async_callback(server.stop)
+            return server
+
+        yield one
+
+
+def record(tmp_path: Path) -> ServerRecord:
+    """What is written down about the running server."""
+    found = ServerRecord.read(tmp_path / STATE_FILE)
+    assert found is not None
+    return found
+
+
+async def started(server: OpenCodeServer) -> OpenCodeServer:
+    """Start and wait until it answers."""
+    await server.start()
+    assert await server.wait_ready(20), (await server.health()).detail
+    return server
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs."""
+    return bool(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+
+
+async def test_it_starts_with_a_fresh_password_and_ends_without_a_trace(make: Make, tmp_path: Path) -> None:
+    server = await started(make())
+    health = await server.health()
+    assert (health.state, health.version, health.managed, health.detail) == ("ready", "1.18.33", True, None)
+    state = tmp_path / STATE_FILE
+    assert stat.S_IMODE(state.stat().st_mode) == 0o600
+    assert health.pid == record(tmp_path).pid
+    assert server.endpoint().password == record(tmp_path).password
+    seen = json.loads((tmp_path / "own" / "environment.json").read_text())
+    assert seen["OPENCODE_SERVER_PASSWORD"] == record(tmp_path).password
+    assert not any(name.startswith("PACELINE_") for name in seen)
+    await server.stop()
+    assert health.pid is not None
+    assert not alive(health.pid)
+    assert not state.exists()
+    with pytest.raises(OpencodeUnavailable):
+        server.endpoint()
+
+
+async def test_the_next_process_of_ours_finds_it_again(make: Make, tmp_path: Path) -> None:
+    first = await started(make())
+    before = record(tmp_path)
+    await first.stop(keep_running=True)
+    second = await started(make())
+    assert record(tmp_path) == before
+    assert second.endpoint().url == before.url
+
+
+async def test_two_of_us_never_share_its_data(make: Make) -> None:
+    await started(make())
+    second = make()
+    await second.start()
+    assert not await second.wait_ready(1)
+    detail = (await second.health()).detail
+    assert detail is not None
+    assert "already runs an OpenCode" in detail
+
+
+async def test_its_death_is_noticed_and_a_successor_started_after_its_children_have_ended(
+    make: Make, tmp_path: Path
+) -> None:
+    server = await started(make("litter"))
+    first, litter = record(tmp_path), int((tmp_path / "own" / "litter.pid").read_text())
+    assert alive(litter)
+    os.kill(first.pid, signal.SIGKILL)
+    async with asyncio.timeout(10):
+        while record_or_none(tmp_path) in (None, first) or not await server.wait_ready(1):
+            await asyncio.sleep(0.05)
+    assert record(tmp_path).pid != first.pid
+    assert record(tmp_path).password != first.password
+    assert not alive(litter)
+
+
+def record_or_none(tmp_path: Path) -> ServerRecord | None:
+    """What is written down at the moment."""
+    return ServerRecord.read(tmp_path / STATE_FILE)
+
+
+async def test_children_end_with_it_even_in_sessions_of_their_own(make: Make, tmp_path: Path) -> None:
+    server = await started(make("litter"))
+    litter = int((tmp_path / "own" / "litter.pid").read_text())
+    await server.stop()
+    assert not alive(litter)
+
+
+async def test_a_server_of_a_dead_process_of_ours_that_does_not_answer_is_ended_first(
+    make: Make, tmp_path: Path
+) -> None:
+    first = await started(make("litter"))
+    old = record(tmp_path)
+    await first.stop(keep_running=True)
+    os.kill(old.pid, signal.SIGKILL)
+    litter = int((tmp_path / "own" / "litter.pid").read_text())
+    await started(make())
+    assert not alive(litter)
+    assert record(tmp_path).pid != old.pid
+
+
+async def test_a_process_that_got_the_pid_of_a_dead_server_is_left_alone(make: Make, tmp_path: Path) -> None:
+    bystander = await asyncio.create_subprocess_exec("sleep", "60")
+    identity = ProcessIdentity.of(bystander.pid)
+    stale = ServerRecord(identity.pid, identity.start_time - 1000, 1, "old", "mark-of-the-old-one")
+    (tmp_path / STATE_FILE).write_text(json.dumps(stale.__dict__))
+    await started(make())
+    assert bystander.returncode is None
+    assert alive(bystander.pid)
+    bystander.kill()
+    await bystander.wait()
+
+
+async def test_one_that_does_not_hear_term_is_killed(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    from app.adapters import opencode_process
+
+    monkeypatch.setattr(opencode_process, "PATIENCE", 0.5)
+    server = await started(make("deaf"))
+    pid = (await server.health()).pid
+    assert pid is not None
+    await server.stop()
+    assert not alive(pid)
+
+
+async def test_one_that_dies_while_it_starts_is_reported(make: Make) -> None:
+    server = make("dying")
+    await server.start()
+    assert not await server.wait_ready(1.5)
+    detail = (await server.health()).detail
+    assert detail is not None
+    assert "ended while it started" in detail
+
+
+async def test_a_connection_that_is_taken_too_early_and_never_answered_does_not_block_the_start(make: Make) -> None:
+    await started(make("slow"))
+
+
+async def test_another_version_is_used_with_a_warning(make: Make) -> None:
+    server = await started(make(ODD_VERSION="1.99.0"))
+    health = await server.health()
+    assert (health.state, health.version) == ("ready", "1.99.0")
+    assert health.detail == "OpenCode 1.99.0 runs; Paceline was tested with 1.18.33."
+
+
+def test_a_binary_that_does_not_work_is_named(tmp_path: Path) -> None:
+    broken = tmp_path / "opencode"
+    broken.write_text("#!/bin/sh\necho 'not installed' >&2; exit 1\n")
+    broken.chmod(0o755)
+    with pytest.raises(OpencodeUnavailable, match="PACELINE_OPENCODE_BIN"):
+        find_binary(broken)
+
+
+def test_the_binary_of_this_installation_comes_before_the_one_on_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "opencode"
+    other.write_text("#!/bin/sh\necho 0.0.1\n")
+    other.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    found, version = find_binary()
+    assert "node_modules" in found.parts
+    assert version == "1.18.33"
