@@ -2,17 +2,20 @@
 
 from collections.abc import Callable
 
-from sqlalchemy import Engine, create_engine, event, func, select
+from sqlalchemy import Engine, create_engine, event, func, inspect, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.orm import Session, SessionTransaction
+from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
 
 from app.adapters.sqlite_connection import prepare_sqlite
 from app.errors import DatabaseUnavailable
+from app.models import AuditEvent
 
 AUDIT_LOCK = 0x7061_6365
 """Key of the advisory lock that puts audit ids into commit order on PostgreSQL."""
+
+AUDIT_MAPPER = inspect(AuditEvent)
 
 DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
@@ -124,6 +127,23 @@ def _drop_audit(session: Session) -> None:
     """What did not happen is not reported: forget the events since the savepoint, or all of them."""
     mark = session.info.get("audit_marks", {}).get(session.get_nested_transaction(), 0)
     del session.info.get("audit", [])[mark:]
+
+
+@event.listens_for(WriteSession, "before_flush")
+def _refuse_to_rewrite_audit(session: Session, _context: object, _instances: object) -> None:
+    touched = [row for row in session.deleted if isinstance(row, AuditEvent)]
+    touched += [row for row in session.dirty if isinstance(row, AuditEvent) and session.is_modified(row)]
+    if touched:
+        raise RuntimeError("audit events are append-only")
+
+
+@event.listens_for(WriteSession, "do_orm_execute")
+def _refuse_to_delete_audit(statement: ORMExecuteState) -> None:
+    """Only the clean-up may delete, and nothing may update."""
+    if not (statement.is_update or statement.is_delete) or statement.bind_mapper is not AUDIT_MAPPER:
+        return
+    if statement.is_update or not statement.execution_options.get("retention"):
+        raise RuntimeError("audit events are append-only")
 
 
 @event.listens_for(ReadSession, "before_flush")

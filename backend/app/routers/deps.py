@@ -5,6 +5,7 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Path, Query, Request
 
+from app.services.audit_export import AuditExport
 from app.services.audit_log import AuditLog
 from app.services.broker import Broker
 from app.services.decisions import Decisions
@@ -12,6 +13,7 @@ from app.services.model_catalog import ModelCatalog
 from app.services.pipelines import Pipelines, WorkingDirs
 from app.services.ports import AgentRuntime, GitReader, RuntimeServer
 from app.services.registry import Registry
+from app.services.retention import Retention
 from app.services.run_queries import RunQueries
 from app.services.system_health import SystemHealth
 
@@ -30,6 +32,8 @@ class Services:
     git: GitReader
     working_dirs: WorkingDirs
     audit: AuditLog
+    audit_export: AuditExport
+    retention: Retention
     broker: Broker
     health: SystemHealth
 
