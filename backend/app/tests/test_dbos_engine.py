@@ -44,9 +44,11 @@ class Handler:
 
 
 @asynccontextmanager
-async def started(database: Database, handler: Handler, **options: int) -> AsyncIterator[DbosEngine]:
-    """An engine at work, its outcomes written before it stops."""
-    engine = DbosEngine(database, "tester", poll_seconds=0.02, **options)
+async def started(
+    database: Database, handler: Handler, max_active_steps: int = 10, poll_seconds: float = 0.02
+) -> AsyncIterator[DbosEngine]:
+    """An engine at work, stopped at the end."""
+    engine = DbosEngine(database, "tester", max_active_steps, poll_seconds)
     await engine.start(handler)
     try:
         yield engine
@@ -111,11 +113,11 @@ async def test_segments_at_once_are_limited_and_releases_pass_them(database: Dat
         return "done"
 
     handler = Handler(wait)
-    # A limit that is lower than the last time holds from the first moment on.
-    async with started(database, handler, max_active_steps=20):
+    # Left over from a time of a higher limit, so they are found before the queue knows the new one.
+    async with started(database, handler, max_active_steps=20, poll_seconds=0.001) as engine:
         pass
+    await enqueue(database, engine, *(Segment(n, 1, 1, 0) for n in range(4)), Release(9, 1))
     async with started(database, handler, max_active_steps=2) as engine:
-        await enqueue(database, engine, *(Segment(n, 1, 1, 0) for n in range(4)), Release(9, 1))
         await eventually(lambda: handler.has_done(Release(9, 1)))
         await asyncio.sleep(0.3)
         assert len(handler.begun) == 2
