@@ -60,6 +60,8 @@ export function aHandoff(change: Partial<Handoff["sections"]> = {}): Handoff {
       ...change,
     },
     created_at: at(98),
+    edited_by: null,
+    original: null,
   };
 }
 
@@ -145,6 +147,8 @@ export function anApproval(change: Partial<Approval> = {}): Approval {
     decided_at: null,
     remind_at: at(3600),
     reminded_at: null,
+    decision: null,
+    return_to: null,
     ...change,
   };
 }

@@ -21,7 +21,7 @@ export type StepStatus = Step["status"];
 export type StepPip = Schemas["StepPip"];
 export type ModelOrigin = NonNullable<Step["model_origin"]>;
 
-export type Handoff = Schemas["HandoffResponse"];
+export type Handoff = NonNullable<Step["latest_handoff"]>;
 export type Approval = Schemas["ApprovalResponse"];
 
 // Fields with a default are optional in the schema of these shared shapes, but an answer always holds them.
