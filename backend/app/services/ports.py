@@ -35,10 +35,6 @@ class AgentRuntime(Protocol):
         """Bind a session that an earlier attempt at the same step created."""
         ...
 
-    def release_session(self, session_id: str) -> None:
-        """Forget a bound session; what the server stores of it stays."""
-        ...
-
     async def send_message(
         self, session_id: str, prompt: str, agent: str | None = None, model: str | None = None
     ) -> MessageResponse:
