@@ -19,6 +19,7 @@ Answer = TypeVar("Answer")
 
 QUICK = 8.0
 """Seconds that a question about the state of things may take."""
+from app.fail_points import reach
 
 
 class OpencodeApi:
@@ -29,7 +30,10 @@ class OpencodeApi:
 
     async def create_session(self, directory: str, body: Mapping[str, object]) -> WireSession:
         """Create a session in a directory."""
-        return _read(_SESSION, await self.http.post("/session", body, directory))
+        reach("before:session-created")
+        answer = await self.http.post("/session", body, directory)
+        reach("after:session-created")
+        return _read(_SESSION, answer)
 
     async def session(self, session_id: str) -> WireSession | None:
         """A session, None when the server does not know it."""
@@ -72,11 +76,15 @@ class OpencodeApi:
             body["agent"] = agent
         if model is not None:
             body["model"] = model_object(model)
+        reach("before:prompt-sent")
         await self.http.post(f"/session/{session_id}/prompt_async", body)
+        reach("after:prompt-sent")
 
     async def abort(self, session_id: str) -> None:
         """Ask for an end; the answer says nothing, look at the status."""
+        reach("before:abort-sent")
         await self.http.post(f"/session/{session_id}/abort")
+        reach("after:abort-sent")
 
     async def requests(self, directory: str) -> list[WireRequest]:
         """Permissions and questions that are open in a directory, leftovers of aborted turns included."""

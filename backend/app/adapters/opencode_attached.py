@@ -23,6 +23,7 @@ class ServerStatus:
         self._generation: Literal["v1", "v2"] | None = None
         self._endpoint: Endpoint | None = None
         self._ready = asyncio.Event()
+        self._providers: tuple[str, ...] = ()
 
     def endpoint(self) -> Endpoint:
         """Where it listens. Raises `ServerGone` while it does not."""
@@ -38,12 +39,11 @@ class ServerStatus:
 
     async def health(self) -> RuntimeHealth:
         """Ask it now, for a few seconds at most; never raises."""
-        providers: tuple[str, ...] = ()
         state, detail = self._state, self._detail
         if self._endpoint is not None:
             try:
                 await _first_generation(self._endpoint)
-                providers = await _providers(self._endpoint)
+                await self._ask_providers(4)
             except OpencodeUnavailable as error:
                 state, detail = "down", error.detail
                 self._generation = "v2" if isinstance(error, NewerGeneration) else self._generation
@@ -54,9 +54,15 @@ class ServerStatus:
             url=self._endpoint.url if self._endpoint else None,
             managed=self._managed,
             pid=self._pid(),
-            providers=providers,
+            providers=self._providers,
             detail=detail,
         )
+
+    async def _ask_providers(self, seconds: float) -> None:
+        """Refresh the list of providers; the first question makes OpenCode load a lot and takes its time."""
+        with suppress(OpencodeUnavailable):
+            if self._endpoint is not None:
+                self._providers = await _providers(self._endpoint, seconds)
 
     def _pid(self) -> int | None:
         return None
@@ -108,7 +114,10 @@ class AttachedServer(ServerStatus):
     async def _watch(self) -> None:
         while True:
             try:
+                was_ready = self._ready.is_set()
                 await self._check(self._at)
+                if not was_ready:
+                    await self._ask_providers(30)
             except OpencodeUnavailable as error:
                 self._set("down", error.detail)
             await asyncio.sleep(self._check_seconds if self._ready.is_set() else 0.5)
@@ -129,8 +138,8 @@ class NewerGeneration(OpencodeUnavailable):
     """A server that answers, and that we cannot talk to."""
 
 
-async def _providers(endpoint: Endpoint) -> tuple[str, ...]:
-    http = OpencodeHttp(FixedEndpoint(endpoint), timeout=4)
+async def _providers(endpoint: Endpoint, seconds: float) -> tuple[str, ...]:
+    http = OpencodeHttp(FixedEndpoint(endpoint), timeout=seconds)
     try:
         answer = await http.get("/config/providers")
     finally:

@@ -129,13 +129,11 @@ async def read_catalog(http: OpencodeHttp, directory: str) -> Catalog:
     )
 
 
-async def read_unconnected(http: OpencodeHttp, directory: str, connected: Catalog) -> list[ModelEntry]:
-    """The models of providers that OpenCode knows and cannot use, each with the reason. A long list."""
+async def read_known(http: OpencodeHttp, directory: str) -> list[ModelEntry]:
+    """The models of every provider that OpenCode knows, thousands of them, as if none was connected."""
     known = _mapping(await http.get("/provider", directory))
-    names = {entry.provider for entry in connected.entries}
-    others = [WireProvider.model_validate(one) for one in _items(known.get("all"))]
-    missing = [provider for provider in others if provider.id not in names]
-    return [entry for provider in missing for entry in _entries(provider, frozenset(), connected=False)]
+    providers = [WireProvider.model_validate(one) for one in _items(known.get("all"))]
+    return [entry for provider in providers for entry in _entries(provider, frozenset(), connected=False)]
 
 
 async def read_agents(http: OpencodeHttp, directory: str) -> list[RuntimeAgent]:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from app.adapters.opencode_api import OpencodeApi
-from app.adapters.opencode_catalog import Catalog, read_agents, read_catalog, read_unconnected
+from app.adapters.opencode_catalog import Catalog, read_agents, read_catalog, read_known
 from app.adapters.opencode_events import EventReader
 from app.adapters.opencode_http import EndpointSource, OpencodeHttp, OpencodeRefused, TurnLost
 from app.adapters.opencode_live import LiveFeed, Sink
@@ -34,6 +34,8 @@ class ClientTiming:
     """How long a prompt waits for the event stream before it goes out without."""
     catalog: float = 30
     """How long a list of models read for prices and names stays good."""
+    known: float = 300
+    """How long the long list of what could be connected stays good, on the same server."""
 
 
 def new_message_id(at: float | None = None) -> str:
@@ -64,6 +66,7 @@ class OpenCodeClient:
         self._sent: dict[str, SentPrompt] = {}
         self._denied: dict[str, dict[str, str]] = {}
         self._catalogs: dict[str, tuple[float, Catalog]] = {}
+        self._known: tuple[float, int, list[ModelEntry]] = (float("-inf"), -1, [])
 
     async def aclose(self) -> None:
         """Close the event stream and all connections; sessions go on."""
@@ -144,7 +147,9 @@ class OpenCodeClient:
     async def list_models(self, directory: str) -> Sequence[ModelEntry]:
         """Every model OpenCode lists for the directory, unconnected providers included."""
         catalog = await self._catalog(directory, fresh=True)
-        return (*catalog.entries, *await read_unconnected(self._http, directory, catalog))
+        connected = {entry.provider for entry in catalog.entries}
+        known = await self._known_models(directory)
+        return (*catalog.entries, *(entry for entry in known if entry.provider not in connected))
 
     async def list_agents(self, directory: str) -> Sequence[RuntimeAgent]:
         """The agents OpenCode knows in the directory."""
@@ -237,3 +242,11 @@ class OpenCodeClient:
             catalog = await read_catalog(self._http, directory)
             self._catalogs[directory] = (time.monotonic(), catalog)
         return catalog
+
+    async def _known_models(self, directory: str) -> list[ModelEntry]:
+        read_at, instance, models = self._known
+        now = self._http.endpoint().instance
+        if instance != now or time.monotonic() - read_at > self._timing.known:
+            models = await read_known(self._http, directory)
+            self._known = (time.monotonic(), now, models)
+        return models

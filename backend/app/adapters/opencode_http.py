@@ -179,7 +179,7 @@ def _refused(path: str, status: int, answer: object) -> OpencodeRefused:
     return OpencodeRefused(path, status, name, str(data.get("message") or body.get("message") or ""))
 
 
-async def probe(endpoint: Endpoint, timeout: float = 3) -> tuple[Generation, str | None]:
+async def probe(endpoint: Endpoint, timeout: float = 5) -> tuple[Generation, str | None]:
     """Generation and version of the server at an address. Raises `OpencodeUnavailable`.
 
     V1 answers JSON at /global/health; a server that answers a web page there is of the newer kind.

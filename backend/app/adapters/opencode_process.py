@@ -170,6 +170,7 @@ class OpenCodeServer(ServerStatus):
 
     async def _until_dead(self) -> None:
         record = self._record
+        await self._ask_providers(30)
         while record is not None and record.identity.alive():
             if self._process is not None:
                 self._process.poll()

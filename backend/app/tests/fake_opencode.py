@@ -90,6 +90,10 @@ class FakeOpenCode:
         self.requests.clear()
         self._events.close()
 
+    def drop_streams(self) -> None:
+        """End all event streams, as a broken connection does; listeners may come back."""
+        self._events.close()
+
     # What turns need
 
     def rules(self, agent: str) -> list[Mapping[str, str]]:
