@@ -8,6 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from app.adapters.opencode_http import OpencodeHttp, OpencodeRefused
 from app.adapters.opencode_wire import WireMessage, WireRequest, WireSession, WireStatus, model_object
 from app.errors import OpencodeUnavailable
+from app.fail_points import reach
 
 _SESSION = TypeAdapter(WireSession)
 _MESSAGES = TypeAdapter(list[WireMessage])
@@ -19,7 +20,6 @@ Answer = TypeVar("Answer")
 
 QUICK = 8.0
 """Seconds that a question about the state of things may take."""
-from app.fail_points import reach
 
 
 class OpencodeApi:

@@ -104,6 +104,11 @@ class OpenCodeClient:
             for known in (self._bindings, self._sent, self._denied):
                 known.pop(oldest, None)
 
+    def release_session(self, session_id: str) -> None:
+        """Forget a bound session that the runner is done with; what OpenCode stores of it stays."""
+        for known in (self._bindings, self._sent, self._denied):
+            known.pop(session_id, None)
+
     async def send_message(
         self, session_id: str, prompt: str, agent: str | None = None, model: str | None = None
     ) -> MessageResponse:

@@ -1,4 +1,4 @@
-"""What people decide about a run: approve, send back, reject, abort, restart; each compare-and-set, in one transaction."""
+"""What people decide about a run: approve, send back, reject, abort, restart; each in one compare-and-set."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -15,6 +15,7 @@ from app.services.model_catalog import ModelCatalog
 from app.services.ports import Engine, Release
 from app.services.releases import Releases
 from app.services.step_models import ChosenModel
+from app.services.units import unit
 
 _ABORT_WAIT_SECONDS = 10.0
 
@@ -47,7 +48,7 @@ class Decisions:
     ) -> None:
         """Close the open gate and go on with the next step, with another hand-off or other models if given."""
         chosen = await self._choose(pipeline_id, models)
-        async with self._sessions.begin() as db:
+        async with unit(self._sessions, "approve") as db:
             run = await run_locks.lock_run(db, pipeline_id)
             step = transitions.approve_gate(db, run, actor, comment)
             step_models.apply(db, run, chosen, actor)
@@ -57,7 +58,7 @@ class Decisions:
 
     async def request_changes(self, pipeline_id: int, actor: str, comment: str, start: int | None) -> None:
         """Send the run back from its open gate to a step before it; later steps run again as new attempts."""
-        async with self._sessions.begin() as db:
+        async with unit(self._sessions, "request-changes") as db:
             directory = await leases.lock_directory_of(db, pipeline_id)
             run = await run_locks.lock_run(db, pipeline_id)
             gate, _ = transitions.open_gate_of(run, "sent back")
@@ -67,7 +68,7 @@ class Decisions:
 
     async def reject(self, pipeline_id: int, actor: str, comment: str | None) -> None:
         """Fail the run at its open gate and pass the directory on: no agent works at a gate."""
-        async with self._sessions.begin() as db:
+        async with unit(self._sessions, "reject") as db:
             directory = await leases.lock_directory_of(db, pipeline_id)
             run = await run_locks.lock_run(db, pipeline_id)
             transitions.reject_gate(db, run, actor, comment)
@@ -75,7 +76,7 @@ class Decisions:
 
     async def abort(self, pipeline_id: int, actor: str) -> None:
         """End the run at once in the rows; returns when OpenCode is idle for it, or after 10 s."""
-        async with self._sessions.begin() as db:
+        async with unit(self._sessions, "abort") as db:
             directory = await leases.lock_directory_of(db, pipeline_id)
             run = await run_locks.lock_run(db, pipeline_id)
             transitions.abort_pipeline(db, run, actor)
@@ -92,7 +93,7 @@ class Decisions:
     ) -> None:
         """Begin a new attempt at a step (default: the first that is not done); old attempts stay."""
         chosen = await self._choose(pipeline_id, models)
-        async with self._sessions.begin() as db:
+        async with unit(self._sessions, "restart") as db:
             directory = await leases.lock_directory_of(db, pipeline_id)
             run = await run_locks.lock_run(db, pipeline_id)
             first = run_locks.first_open_index(run)

@@ -30,6 +30,7 @@ from app.services.ports import AgentRuntime, Engine, GitReader, RuntimeServer, S
 from app.services.run_place import check_place
 from app.services.step_prompt import prompt_for
 from app.services.step_records import Began
+from app.services.units import unit
 
 log = logging.getLogger("paceline.runner")
 
@@ -111,7 +112,7 @@ class PipelineRunner:
             first = run.steps[run_locks.first_open_index(run)]
             await self._fail_step(first, failure)
             raise StaleEpoch("the run ended before its first step") from failure
-        async with self._sessions.begin() as db:
+        async with unit(self._sessions, "start-run") as db:
             row = await run_locks.guard(db, run.id, run.epoch)
             if row.started_at is None:
                 # Runs that went before in this directory may have committed since the creation.
@@ -170,7 +171,6 @@ class PipelineRunner:
             raise
         handoff = parse_handoff(text)
         await self._complete_step(step, began, response, handoff, said.note)
-        self._client.release_session(began.session_id)
         return text, handoff
 
     async def _check_before_sending(self, run: Pipeline, agent: str, model: str | None) -> str | None:
@@ -197,12 +197,12 @@ class PipelineRunner:
         )
         if left is not None and left.session_id is not None:
             self._client.attach_session(left.session_id, binding)
-            async with self._sessions.begin() as db:
+            async with unit(self._sessions, "resume-step") as db:
                 row = await run_locks.guard(db, run.id, run.epoch)
                 return step_records.resume(db, row, at, left, left.session_id)
         session_id = await self._conversation.open(binding)
         commit = (await self._git.state(binding.directory)).commit
-        async with self._sessions.begin() as db:
+        async with unit(self._sessions, "begin-step") as db:
             row = await run_locks.guard(db, run.id, run.epoch)
             return await step_records.begin(
                 db, row, at, session_id, binding, prompt,
@@ -227,7 +227,7 @@ class PipelineRunner:
         self, step: Step, began: Began, response: MessageResponse, handoff: Handoff, note: str | None
     ) -> None:
         commit = (await self._git.state(began.directory)).commit
-        async with self._sessions.begin() as db:
+        async with unit(self._sessions, "complete-step") as db:
             run = await run_locks.guard(db, step.pipeline_id, step.pipeline.epoch)
             row = run.steps[step.order_index]
             await step_records.complete(db, row, began, response, handoff, note=note, commit=commit)
@@ -236,7 +236,7 @@ class PipelineRunner:
         self, step: Step, failure: PacelineError, began: Began | None = None, response: MessageResponse | None = None
     ) -> None:
         """Attempt, step and run -> failed and the directory to the next run, in one transaction."""
-        async with self._sessions.begin() as db:
+        async with unit(self._sessions, "fail-step") as db:
             directory = await leases.lock_directory_of(db, step.pipeline_id)
             run = await run_locks.guard(db, step.pipeline_id, step.pipeline.epoch)
             row = run.steps[step.order_index]
@@ -266,13 +266,13 @@ class PipelineRunner:
         return failure.code
 
     async def _open_gate(self, segment: Segment, step: Step) -> str:
-        async with self._sessions.begin() as db:
+        async with unit(self._sessions, "open-gate") as db:
             run = await run_locks.guard(db, segment.pipeline_id, segment.epoch)
             transitions.open_gate(db, run, run.steps[step.order_index])
         return "waiting_for_approval"
 
     async def _finish(self, segment: Segment) -> str:
-        async with self._sessions.begin() as db:
+        async with unit(self._sessions, "finish-run") as db:
             directory = await leases.lock_directory_of(db, segment.pipeline_id)
             run = await run_locks.guard(db, segment.pipeline_id, segment.epoch)
             transitions.finish_pipeline(db, run)

@@ -28,6 +28,7 @@ from app.services.model_catalog import ModelCatalog
 from app.services.ports import Engine, GitReader, GitState
 from app.services.registry import Registry
 from app.services.run_place import check_branch
+from app.services.units import unit
 
 
 class WorkingDirs(Protocol):
@@ -141,7 +142,7 @@ class Pipelines:
     async def _store(self, draft: "_Draft", actor: str) -> int:
         place = await self._place(draft)
         checked = [await self._check(step, index, place.real_path) for index, step in enumerate(draft.steps)]
-        async with self._sessions.begin() as db:
+        async with unit(self._sessions, "create-run") as db:
             # A workspace is named after the run, so its row gets the real path as soon as the run has an id.
             path = place.real_path if place.given else f"new workspace {uuid4()}"
             directory = await leases.lock_directory(db, path)

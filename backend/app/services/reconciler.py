@@ -17,6 +17,7 @@ from app.models import Approval, Directory, Pipeline
 from app.schemas.pipeline import FINAL_PIPELINE
 from app.services import run_locks, scheduling, transitions
 from app.services.ports import Engine, Release, Segment, WorkHandler
+from app.services.units import unit
 
 log = logging.getLogger("paceline.reconciler")
 
@@ -84,7 +85,7 @@ class Reconciler:
 
     async def _enqueue_again(self, pipeline_id: int, epoch: int) -> None:
         try:
-            async with self._sessions.begin() as db:
+            async with unit(self._sessions, "recover") as db:
                 run = await run_locks.guard(db, pipeline_id, epoch)
                 if run.status not in {"pending", "running"}:
                     return
@@ -109,7 +110,7 @@ class Reconciler:
         async with self._reads() as db:
             waiting = (await db.scalars(select(Approval.pipeline_id).where(*due))).all()
         for pipeline_id in waiting:
-            async with self._sessions.begin() as db:
+            async with unit(self._sessions, "remind") as db:
                 await run_locks.lock_run(db, pipeline_id)
                 for gate in await db.scalars(select(Approval).where(*due, Approval.pipeline_id == pipeline_id)):
                     transitions.remind_gate(db, gate)

@@ -13,6 +13,7 @@ from app.models import Attempt, Directory, Step
 from app.schemas.runtime import MessageResponse, SessionBinding
 from app.services import attempts, leases, scheduling
 from app.services.ports import AgentRuntime, Engine, Release, Segment
+from app.services.units import unit
 
 log = logging.getLogger("paceline.release")
 
@@ -99,7 +100,7 @@ class Releases:
         return bool(live)
 
     async def _free(self, release: Release, left: Sequence[Attempt], responses: dict[int, MessageResponse]) -> None:
-        async with self._sessions.begin() as db:
+        async with unit(self._sessions, "release") as db:
             directory = await leases.lock_directory_of(db, release.pipeline_id)
             for attempt in left:
                 step = (await db.scalars(select(Step).where(Step.id == attempt.step_id))).one()
