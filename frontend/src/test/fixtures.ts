@@ -74,7 +74,7 @@ export function aRun(change: Partial<Run> = {}): Run {
     status: "running",
     error_code: null,
     error_message: null,
-    working_dir: "/home/me/src/webshop",
+    working_dir: "/src/webshop",
     branch: "main",
     base_commit: "4f1c2d9e8b7a6f5e4d3c2b1a0f9e8d7c6b5a4f3e",
     attempt: 1,
