@@ -117,12 +117,12 @@ class FakeOpenCode:
     def set_status(self, session: Session, status: Json) -> None:
         """Say what a session does."""
         session.doing = status
-        self.emit(session, "session.doing", {"sessionID": session.id, "status": status})
+        self.emit(session, "session.status", {"sessionID": session.id, "status": status})
 
     def go_idle(self, session: Session) -> None:
         """The session has ended its work."""
         session.doing = None
-        self.emit(session, "session.doing", {"sessionID": session.id, "status": {"type": "idle"}})
+        self.emit(session, "session.status", {"sessionID": session.id, "status": {"type": "idle"}})
         self.emit(session, "session.idle", {"sessionID": session.id})
 
     def new_session(self, directory: str, values: Json) -> Session:
