@@ -77,7 +77,7 @@ function ModelCell({ step, index, ...props }: StepModelsProps & { step: Template
 export function StepModels(props: StepModelsProps) {
   return (
     <section className="panel" aria-label="Steps and their models">
-      <table className="runs-table">
+      <table className="runs-table" data-head>
         <thead>
           <tr>
             <th scope="col">Step</th>
