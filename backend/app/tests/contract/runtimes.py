@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
-from app.adapters.opencode_client import OpenCodeClient, new_message_id
+from app.adapters.opencode_client import ClientTiming, OpenCodeClient, new_message_id
 from app.adapters.opencode_http import EndpointSource
 from app.adapters.opencode_process import OpenCodeServer
 from app.demo.provider import ScriptedProvider
@@ -96,9 +96,9 @@ class Case:
         self._stack = stack
         self.client = self.new_client()
 
-    def new_client(self, source: EndpointSource | None = None) -> OpenCodeClient:
+    def new_client(self, source: EndpointSource | None = None, timing: ClientTiming | None = None) -> OpenCodeClient:
         """Another client of the same server, as a restarted process of ours would have."""
-        client = OpenCodeClient(source or self.server.source, self.shown.append)
+        client = OpenCodeClient(source or self.server.source, self.shown.append, timing)
         self._stack.push_async_callback(client.aclose)
         return client
 

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from app.adapters.opencode_client import ClientTiming
 from app.errors import OpencodeUnavailable, TimedOut
 from app.schemas.runtime import StepLimits
 from app.tests.contract.faults import without_events
@@ -91,7 +92,7 @@ async def test_kill_of_opencode_in_mid_turn_is_noticed_and_the_turn_is_done_agai
 async def test_a_turn_without_events_still_ends(case: Case) -> None:
     """Events are a convenience: with none arriving, polling finds the end, the text and the open requests."""
     async with without_events(case.server.source) as blind:
-        client = case.new_client(source=blind)
+        client = case.new_client(blind, ClientTiming(connect=0.3))
         session, binding = await case.session()
         client.attach_session(session, binding)
         order = tool("bash", command="touch asked", description="d") + "[[say:found by polling]]"
