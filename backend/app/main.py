@@ -19,6 +19,7 @@ from app.adapters.dbos_engine import DbosEngine
 from app.adapters.git_repository import GitRepository
 from app.adapters.opencode_runtime import open_runtime
 from app.adapters.registry_files import RegistryFiles, fill_registry_folder
+from app.adapters.storage_state import StorageState
 from app.adapters.working_dirs import WorkingDirectories
 from app.routers import approvals, audit, events, health, login, models, page, pipelines, registry
 from app.routers.deps import Services
@@ -31,6 +32,7 @@ from app.services.audit_log import AuditLog
 from app.services.broker import Broker
 from app.services.decisions import Decisions
 from app.services.model_catalog import ModelCatalog
+from app.services.outages import Outages
 from app.services.pipeline_runner import PipelineRunner, RunnerSettings
 from app.services.pipelines import Pipelines
 from app.services.ports import AgentRuntime, Engine, RuntimeServer
@@ -106,9 +108,11 @@ def join(
     # A workspace of ours is no part of a repository that happens to lie around the data directory.
     git = GitRepository([folders.workspaces])
     files = Registry(RegistryFiles(settings.resolved_config_dir), _recorder(database))
-    runner = PipelineRunner(sessions, reads, client, engine, git, _runner_settings(settings), catalog, server)
+    storage = StorageState(database)
+    outages = Outages(storage.is_outage)
+    runner = PipelineRunner(sessions, reads, client, engine, git, _runner_settings(settings), catalog, server, outages)
     releases = Releases(sessions, reads, client, engine, runner.active)
-    work = Work(runner, releases)
+    work = Work(runner, releases, outages)
     queries = RunQueries(reads, server, settings.max_cost_usd)
     services = Services(
         pipelines=Pipelines(sessions, files, catalog, git, folders, engine),
@@ -124,7 +128,7 @@ def join(
         audit_export=AuditExport(reads),
         retention=Retention(sessions),
         broker=broker,
-        health=SystemHealth(queries, files, server),
+        health=SystemHealth(queries, files, server, storage),
     )
     return Joined(services, work, Reconciler(sessions, reads, engine, work), files, broker)
 

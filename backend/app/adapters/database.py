@@ -68,6 +68,8 @@ class Database:
         self.url = url
         self.dialect = parsed.get_backend_name()
         self.on_commit = on_commit or _nothing
+        self.on_write: Callable[[], None] = _nothing
+        """Called after each commit of a write session, under the same conditions as `on_commit`."""
         self.engine: AsyncEngine = create_async_engine(parsed)
         self.queue_engine: Engine = create_engine(sync_url(url))
         """For DBOS only: it brings its own transactions."""
@@ -107,7 +109,10 @@ def _write_audit_last(session: Session) -> None:
 
 @event.listens_for(WriteSession, "after_commit")
 def _tell_about_audit(session: Session) -> None:
-    if not session.in_nested_transaction() and session.info.pop("audit", None):
+    if session.in_nested_transaction():
+        return
+    session.info["database"].on_write()
+    if session.info.pop("audit", None):
         session.info["database"].on_commit()
 
 

@@ -13,6 +13,9 @@ _BROKEN = "The database file cannot be read; check the disk, or restore a backup
 _FULL = "There is no space left for the database; free some and try again."
 _GONE = "The database server does not answer; check that it runs and try again."
 
+# What the engine's own waiting for a lock is not for.
+_SHORT = frozenset({_LOCKED})
+
 _SQLITE = {
     sqlite3.SQLITE_BUSY: _LOCKED,
     sqlite3.SQLITE_LOCKED: _LOCKED,
@@ -53,17 +56,23 @@ def as_unavailable(error: SQLAlchemyError) -> Unavailable | None:
     return _from_sqlstate(sqlstate)
 
 
+def is_lasting(error: SQLAlchemyError) -> bool:
+    """True for an outage that is more than a lock: full, read-only, broken or gone."""
+    known = as_unavailable(error)
+    return known is not None and known.detail not in _SHORT
+
+
 def _from_sqlite(error: sqlite3.Error) -> Unavailable | None:
     primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if primary == sqlite3.SQLITE_FULL:
-        return StorageFull(_FULL)
+        return StorageFull(FULL)
     sentence = _SQLITE.get(primary)
     return DatabaseUnavailable(sentence) if sentence else None
 
 
 def _from_sqlstate(sqlstate: str) -> Unavailable | None:
     if sqlstate == "53100":
-        return StorageFull(_FULL)
+        return StorageFull(FULL)
     for prefix, sentence in _POSTGRES.items():
         if sqlstate.startswith(prefix):
             return DatabaseUnavailable(sentence)

@@ -13,9 +13,12 @@ from functools import partial
 from typing import Any, ClassVar, Protocol
 
 from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, EnqueueOptions
+from sqlalchemy import event
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.orm import Session
 
 from app.adapters.database import Database
+from app.adapters.database_errors import is_lasting
 from app.adapters.dbos_log import quiet_dbos
 from app.schemas.work import Release, Segment
 
@@ -101,6 +104,8 @@ class DbosEngine:
         except BaseException:
             await self.stop()
             raise
+        # Not before: a start on a full disk shall fail with a sentence instead of waiting.
+        event.listen(self._database.queue_engine, "handle_error", _treat_as_gone)
 
     def _launch(self) -> None:
         # Closures, because DBOS can neither wrap a bound method nor forget a decorated function.
@@ -138,6 +143,8 @@ class DbosEngine:
         if DbosEngine._started is not self:
             return
         self._closing = True
+        if event.contains(self._database.queue_engine, "handle_error", _treat_as_gone):
+            event.remove(self._database.queue_engine, "handle_error", _treat_as_gone)
         for task in self._at_work:
             task.cancel()
         await self._gather()
@@ -207,6 +214,17 @@ class DbosEngine:
     async def cancel(self, workflow_id: str) -> None:
         """Take enqueued or hung work away; nothing happens when it has ended. Never call it in a transaction."""
         await self._client.cancel_workflow_async(workflow_id)
+
+
+def _treat_as_gone(context: ExceptionContext) -> None:
+    """DBOS waits for a lost connection, but ends a workflow whose record meets a full or read-only disk.
+
+    Its row would then say PENDING, nothing would run, and nobody could tell. So both are one to it.
+    """
+    error = context.sqlalchemy_exception
+    if error is not None and is_lasting(error):
+        context.is_disconnect = True
+        context.invalidate_pool_on_disconnect = False
 
 
 def _options(workflow: str, queue: str, workflow_id: str) -> EnqueueOptions:

@@ -25,6 +25,7 @@ from app.services import attempts, leases, run_locks, scheduling, step_records, 
 from app.services.conversation import Conversation
 from app.services.handoffs import parse_handoff
 from app.services.model_catalog import ModelCatalog
+from app.services.outages import Outages
 from app.services.outcome import accepted_text
 from app.services.ports import AgentRuntime, Engine, GitReader, RuntimeServer, Segment
 from app.services.run_place import check_place
@@ -59,8 +60,10 @@ class PipelineRunner:
         settings: RunnerSettings,
         catalog: ModelCatalog | None = None,
         server: RuntimeServer | None = None,
+        outages: Outages | None = None,
     ) -> None:
         """`catalog` None counts as unreachable: names are sent as asked. `server` None never recovers."""
+        self._outages = outages or Outages()
         self._sessions = sessions
         self._reads = reads
         self._client = client
@@ -75,22 +78,22 @@ class PipelineRunner:
     async def run_segment(self, segment: Segment) -> str:
         """Walk the run from `segment.start` to the next gate or the end; returns how it went.
 
-        A defect of ours ends the run as `internal_error`. Raises only for cancellation and while
-        the database cannot be written to.
+        A defect of ours ends the run as `internal_error`. While the database is locked, full or gone
+        the segment waits: an answer that comes meanwhile is adopted. Raises only for cancellation and
+        when the engine's own record of a step is lost that way; the reconciler then takes the run up.
         """
         self.active.add(segment.workflow_id)
+        work = segment.workflow_id
         try:
-            return await self._execute_steps(segment, await self._begin(segment))
+            steps = await self._outages.outlast(work, partial(self._begin, segment))
+            return await self._execute_steps(segment, steps)
         except StaleEpoch:
             return "stale"
-        except (OperationalError, PoolTimeout):
-            # Locked, full or gone: nothing can be written now. The reconciler takes the run up again,
-            # and an answer that came meanwhile is adopted.
-            log.exception("the database failed under segment %s", segment.workflow_id)
-            raise
         except Exception as error:
-            log.exception("segment %s broke", segment.workflow_id)
-            return await self._fail_segment(segment, error)
+            log.exception("segment %s broke", work)
+            if self._outages.is_outage(error):
+                raise
+            return await self._outages.outlast(work, partial(self._fail_segment, segment, error))
         finally:
             self.active.discard(segment.workflow_id)
 
@@ -123,14 +126,15 @@ class PipelineRunner:
         """Always walks the same list, so that a recovered segment meets its records in their order."""
         for step in steps:
             if step.type == "approval":
-                return await self._open_gate(segment, step)
+                return await self._outages.outlast(segment.workflow_id, partial(self._open_gate, segment, step))
             agent_profile = AgentProfile.model_validate(step.agent_snapshot)
             model = step.model or agent_profile.default_model
             work = partial(self._agent_step, step, agent_profile, model)
-            outcome = await self._engine.checkpoint(f"step-{step.order_index}", work)
+            patient = partial(self._outages.outlast, f"{segment.workflow_id} step {step.order_index + 1}", work)
+            outcome = await self._engine.checkpoint(f"step-{step.order_index}", patient)
             if outcome != "done":
                 return outcome
-        return await self._finish(segment)
+        return await self._outages.outlast(segment.workflow_id, partial(self._finish, segment))
 
     async def _agent_step(self, step: Step, agent_profile: AgentProfile, model: str | None) -> str:
         async with self._reads() as db:
@@ -254,6 +258,8 @@ class PipelineRunner:
         try:
             async with self._reads() as db:
                 run = await run_locks.read_run(db, segment.pipeline_id, segment.epoch)
+                if run.status in FINAL_PIPELINE:
+                    return failure.code
                 step = run.steps[min(run_locks.first_open_index(run), len(run.steps) - 1)]
                 left = await attempts.open_attempt(db, step.id, run.attempt)
             began = None
@@ -275,6 +281,9 @@ class PipelineRunner:
         async with unit(self._sessions, "finish-run") as db:
             directory = await leases.lock_directory_of(db, segment.pipeline_id)
             run = await run_locks.guard(db, segment.pipeline_id, segment.epoch)
+            if run.status in FINAL_PIPELINE:
+                # The commit went through and its confirmation was lost.
+                return run.status
             transitions.finish_pipeline(db, run)
             await scheduling.pass_on(db, self._engine, directory, run.id, run.attempt)
         return "done"

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from sqlalchemy.orm import Session
 
+from app.errors import Unavailable
 from app.schemas.git import GitDiff as GitDiff
 from app.schemas.git import GitState as GitState
 from app.schemas.runtime import (
@@ -110,6 +111,18 @@ class Engine(Protocol):
 
     async def cancel(self, workflow_id: str) -> None:
         """Take enqueued or hung work away. Not for abort: that is a decision in the rows."""
+        ...
+
+
+class Storage(Protocol):
+    """How the database's storage is, told without trying."""
+
+    def problem(self) -> Unavailable | None:
+        """What keeps it from storing anything now: locked, full, read-only, gone."""
+        ...
+
+    def explain(self, error: Exception) -> Unavailable | None:
+        """What to tell about a failure that is nobody's mistake; None for a defect of ours."""
         ...
 
 

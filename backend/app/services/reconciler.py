@@ -48,10 +48,10 @@ class Reconciler:
             try:
                 await self.remind()
                 if since >= RECONCILE_SECONDS:
-                    since = 0.0
                     await self.reconcile()
+                    since = 0.0
             except Exception:
-                # The database may be locked or full; the next round looks again.
+                # The database may be locked or full; the next round, in a few seconds, looks again.
                 log.exception("a round of the reconciler failed")
             await asyncio.sleep(REMIND_SECONDS)
             since += REMIND_SECONDS

@@ -6,7 +6,7 @@ from typing import Literal
 
 from app.errors import PacelineError
 from app.schemas.system import HealthResponse
-from app.services.ports import RuntimeServer
+from app.services.ports import RuntimeServer, Storage
 from app.services.registry import Registry
 from app.services.run_queries import RunQueries
 
@@ -16,8 +16,9 @@ _START_GRACE_SECONDS = 60.0
 class SystemHealth:
     """Not ready until OpenCode answered once or 60 s have passed; later outages of it stay `ok`."""
 
-    def __init__(self, queries: RunQueries, registry: Registry, server: RuntimeServer) -> None:
+    def __init__(self, queries: RunQueries, registry: Registry, server: RuntimeServer, storage: Storage) -> None:
         """The clock starts now."""
+        self._storage = storage
         self._queries = queries
         self._registry = registry
         self._server = server
@@ -29,12 +30,7 @@ class SystemHealth:
         opencode = await self._server.health()
         self._was_ready = self._was_ready or opencode.state == "ready"
         starting = not self._was_ready and time.monotonic() - self._started < _START_GRACE_SECONDS
-        try:
-            queued, active = await self._queries.load()
-            database_problem = None
-        except Exception as error:
-            queued = active = 0
-            database_problem = error.detail if isinstance(error, PacelineError) else "The database does not answer."
+        queued, active, database_problem = await self._database()
         reason = database_problem or (opencode.detail if opencode.state != "ready" else None)
         status: Literal["ok", "starting", "unavailable"] = "starting" if starting else "ok"
         if database_problem:
@@ -49,6 +45,16 @@ class SystemHealth:
             queued=queued,
             active=active,
         )
+
+    async def _database(self) -> tuple[int, int, str | None]:
+        """Queued and active runs, and what keeps the database from reading or storing."""
+        try:
+            queued, active = await self._queries.load()
+        except Exception as error:
+            known = error if isinstance(error, PacelineError) else self._storage.explain(error)
+            return 0, 0, known.detail if known else "The database does not answer."
+        problem = self._storage.problem()
+        return queued, active, problem.detail if problem else None
 
     def _registry_state(self) -> Literal["ok", "broken", "unavailable"]:
         status = self._registry.status
