@@ -99,9 +99,9 @@ def own_environment(folder: Path) -> None:
     for name in list(os.environ):
         if name.startswith(("PACELINE_", "OPENCODE_", "XDG_", "GIT_")):
             del os.environ[name]
-    home = folder / "home"
-    home.mkdir()
-    os.environ["HOME"] = str(home)
+    for variable, name in (("HOME", "home"), ("TMPDIR", "tmp")):
+        (folder / name).mkdir()
+        os.environ[variable] = str(folder / name)
     os.environ["PACELINE_DATA_DIR"] = str(folder / "data")
     # What the scripted models call `python3` is the Python that Paceline itself runs on.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])

@@ -10,11 +10,15 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import uvicorn
-from fastapi import FastAPI
 
 from app.cli.exits import CommandError, ExitCode
+
+if TYPE_CHECKING:
+    # A server that may not start shall say so before it has read half a framework.
+    from fastapi import FastAPI
 
 log = logging.getLogger("paceline.server")
 
@@ -64,7 +68,7 @@ def is_loopback(host: str) -> bool:
 class WebServer(uvicorn.Server):
     """A uvicorn that leaves signals to us and calls `ready` when it answers, `stopping` when it is told to end."""
 
-    def __init__(self, app: FastAPI, ready: Callable[[], None], stopping: Callable[[], None]) -> None:
+    def __init__(self, app: "FastAPI", ready: Callable[[], None], stopping: Callable[[], None]) -> None:
         """`app` must have been started already: its lifespan is not ours."""
         super().__init__(
             uvicorn.Config(
@@ -100,7 +104,7 @@ class WebServer(uvicorn.Server):
 
 
 async def serve_app(
-    app: FastAPI, listener: socket.socket, ready: Callable[[], None], last_resort: float = LAST_RESORT_SECONDS
+    app: "FastAPI", listener: socket.socket, ready: Callable[[], None], last_resort: float = LAST_RESORT_SECONDS
 ) -> None:
     """Start the app, serve it until a signal comes, stop it. What its start raises passes through."""
 

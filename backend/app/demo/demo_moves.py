@@ -1,12 +1,14 @@
 """What a role of the demo is made of: prepared turns with tool calls, and a closing text with the four headings."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.demo.provider_script import Call, Request, Script, Usage
 
 PAUSE_SECONDS = 0.03
 """Between words, so that the answer can be watched being written."""
+THINK_SECONDS = 0.3
+"""Before the first word."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,12 @@ def handoff(done: str, decisions: str, questions: str, context: str) -> str:
 
 def play(request: Request, move: Move) -> Script:
     """A prepared turn: think, say, call the tool."""
-    usage = _usage(request, move.say)
-    return Script(hang=0.3, think=move.think, say=move.say, calls=(move.call,), pause=PAUSE_SECONDS, usage=usage)
+    return replace(spoken(request, move.say), think=move.think, calls=(move.call,))
 
 
 def spoken(request: Request, text: str) -> Script:
     """A turn that ends the step with a text."""
-    return Script(hang=0.3, say=text, pause=PAUSE_SECONDS, usage=_usage(request, text))
+    return Script(hang=THINK_SECONDS, say=text, pause=PAUSE_SECONDS, usage=_usage(request, text))
 
 
 def _usage(request: Request, text: str) -> Usage:

@@ -184,6 +184,7 @@ async def cli_place(folder: Path, sqlite_template: Path) -> AsyncIterator[Place]
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
         yield Place(folder, fake, kept | {
             "HOME": str(folder / "home"),
+            "PYTHONPATH": str(Path(__file__).parents[2]),
             "PACELINE_DATA_DIR": str(folder / "data"),
             "PACELINE_FS_ROOTS": str(folder),
             "PACELINE_OPENCODE_URL": at.url,
