@@ -10,7 +10,7 @@ from app.errors import DatabaseUnavailable, StorageFull, Unavailable
 _LOCKED = "The database is locked by other work; try again."
 _READ_ONLY = "The database cannot be written to; check the permissions of its file and folder."
 _BROKEN = "The database file cannot be read; check the disk, or restore a backup."
-_FULL = "There is no space left for the database; free some and try again."
+FULL = "There is no space left for the database; free some and try again."
 _GONE = "The database server does not answer; check that it runs and try again."
 
 # What the engine's own waiting for a lock is not for.
