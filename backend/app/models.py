@@ -117,6 +117,8 @@ class Step(Base):
     agent_name: Mapped[str | None] = mapped_column(String(100))
     agent_snapshot: Mapped[dict[str, Any] | None]
     """The AgentProfile as it was at creation; what runs, whatever the YAML says later."""
+    permissions: Mapped[list[Any] | None]
+    """The step's own permission rules; those of its agent are in the snapshot."""
     remind_after_hours: Mapped[float | None]
     model: Mapped[str | None] = mapped_column(String(255), nullable=True)
     """As asked."""
@@ -142,6 +144,13 @@ class Step(Base):
     approvals: Mapped[list["Approval"]] = relationship(
         lazy="raise", order_by="Approval.id", cascade="all, delete-orphan"
     )
+    open_requests: Mapped[list["AgentRequest"]] = relationship(
+        lazy="raise",
+        viewonly=True,
+        order_by="AgentRequest.id",
+        primaryjoin="and_(Step.id == AgentRequest.step_id, AgentRequest.status == 'pending')",
+    )
+    """What its agent waits for; the run's other rows stay unread."""
 
 
 class Attempt(Base):
@@ -219,6 +228,45 @@ class Approval(Base):
     remind_at: Mapped[datetime | None] = mapped_column(index=True)
     """First deadline of the reminder; it survives restarts."""
     reminded_at: Mapped[datetime | None]
+
+
+class AgentRequest(Base):
+    """A permission or a question that an agent waits for: asked once, decided at most once."""
+
+    __tablename__ = "agent_requests"
+    __table_args__ = (
+        Index(None, "status", "id"),
+        Index(None, "pipeline_id", "id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    pipeline_id: Mapped[int] = mapped_column(ForeignKey("pipelines.id", ondelete="CASCADE"))
+    step_id: Mapped[int] = mapped_column(ForeignKey("steps.id", ondelete="CASCADE"), index=True)
+    pipeline_attempt: Mapped[int]
+    opencode_id: Mapped[str] = mapped_column(String(100), unique=True)
+    """OpenCode's name for it: the same request found again after a restart is the same row."""
+    session_id: Mapped[str] = mapped_column(String(100))
+    sub_agent: Mapped[bool]
+    """Whether the session is one that a sub-agent of the step works in."""
+    directory: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(String(20))
+    """permission or question"""
+    tool: Mapped[str] = mapped_column(String(200))
+    patterns: Mapped[list[Any]]
+    details: Mapped[dict[str, Any]]
+    """In the shape of schemas.requests.RequestDetails."""
+    status: Mapped[str] = mapped_column(String(20), default="pending")
+    reply: Mapped[str | None] = mapped_column(String(20))
+    """once or reject, once decided."""
+    message: Mapped[str | None] = mapped_column(Text)
+    answers: Mapped[list[Any] | None]
+    remember: Mapped[bool] = mapped_column(default=False)
+    """Allowed for the rest of the run."""
+    answered_by: Mapped[str | None] = mapped_column(String(100))
+    asked_at: Mapped[datetime]
+    answered_at: Mapped[datetime | None]
+    deadline: Mapped[datetime]
 
 
 class Directory(Base):

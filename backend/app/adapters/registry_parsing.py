@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from app.adapters.registry_yaml import Document, Path, Place, read_yaml
+from app.schemas.permissions import PermissionRule
 from app.schemas.registry import (
     AgentProfile,
     AgentsFile,
@@ -39,7 +40,9 @@ _SENTENCES = {
 _MODELS: dict[Path, type[BaseModel]] = {
     ("agents",): AgentProfile,
     ("pipelines",): PipelineTemplate,
+    ("agents", "permissions"): PermissionRule,
     ("pipelines", "steps", "agent"): AgentStep,
+    ("pipelines", "steps", "agent", "permissions"): PermissionRule,
     ("pipelines", "steps", "approval"): ApprovalStep,
 }
 

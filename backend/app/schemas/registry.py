@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from app.errors import FieldError, UnknownAgent, UnknownTemplate
+from app.schemas.permissions import PermissionRule, PermissionRules
 from app.schemas.text import storable
 
 MAX_STEPS = 50
@@ -47,6 +48,8 @@ class AgentProfile(_RegistryBase):
     """`provider/model`, or a bare name that is looked up when a run is created."""
     system_prompt_additions: Instructions = ""
     """Part of the prompt of each of its steps."""
+    permissions: PermissionRules = ()
+    """What it may do without asking, in each of its steps; the last rule that matches wins."""
 
 
 class AgentStep(_RegistryBase):
@@ -57,6 +60,8 @@ class AgentStep(_RegistryBase):
     description: Instructions = ""
     model: ModelName | None = None
     """Wins over the agent's `default_model`."""
+    permissions: PermissionRules = ()
+    """Come after the agent's rules and so win over them."""
 
 
 class ApprovalStep(_RegistryBase):
@@ -195,6 +200,7 @@ class AgentProfileDetail(AgentProfileResponse):
     """A single agent, with every field that its entry in the file has."""
 
     system_prompt_additions: str = ""
+    permissions: tuple[PermissionRule, ...] = ()
 
 
 class TemplateResponse(_ResponseBase):

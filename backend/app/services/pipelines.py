@@ -222,7 +222,9 @@ def _planned_again(step: Step) -> _PlannedStep:
         gate = ApprovalStep(description=step.description, remind_after_hours=step.remind_after_hours)
         return _PlannedStep(gate, None, None, None)
     profile = AgentProfile.model_validate(step.agent_snapshot)
-    definition = AgentStep(agent=profile.name, description=step.description)
+    definition = AgentStep.model_validate(
+        {"agent": profile.name, "description": step.description, "permissions": step.permissions or []}
+    )
     return _PlannedStep(definition, profile, step.model, cast(ModelOrigin, step.model_origin))
 
 
@@ -255,13 +257,15 @@ def _row(draft: _Draft, place: _Place, planned: list[_PlannedStep], directory_id
 
 
 def _step_row(step: _PlannedStep, index: int) -> Step:
-    gate = None if isinstance(step.definition, AgentStep) else step.definition
+    agent = step.definition if isinstance(step.definition, AgentStep) else None
+    gate = step.definition if isinstance(step.definition, ApprovalStep) else None
     return Step(
         order_index=index,
         type=step.definition.type,
         description=step.definition.description,
         agent_name=step.profile.name if step.profile else None,
         agent_snapshot=step.profile.model_dump() if step.profile else None,
+        permissions=[rule.model_dump() for rule in agent.permissions] if agent else None,
         remind_after_hours=gate.remind_after_hours if gate else None,
         model=step.model,
         model_origin=step.origin,

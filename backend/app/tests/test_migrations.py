@@ -130,7 +130,7 @@ async def test_database_from_before_step_model_upgrades_with_its_rows(bare_datab
 
 
 def test_step_model_is_a_nullable_text_of_255_added_at_the_end(bare_database_url: str, bare: Connection) -> None:
-    migrate(bare_database_url, to("head"))
+    migrate(bare_database_url, to("0002"))
     last = inspect(bare).get_columns("steps")[-1]
     assert (last["name"], str(last["type"]), last["nullable"]) == ("model", "VARCHAR(255)", True)
 

@@ -127,6 +127,10 @@ def test_a_folder_that_cannot_be_filled_is_left_alone(tmp_path: Path, caplog: py
             "agents.yaml:2:5: entry 1 of agents ('developer'): the key `description` is missing",
         ),
         (
+            AGENTS + "    permissions:\n      - {tool: web fetch, action: deny}\n",
+            "agents.yaml:9:16: entry 2 of agents ('qa'), entry 1 of permissions, tool: a tool is a name such as bash",
+        ),
+        (
             AGENTS + "    default_model: ''\n",
             "agents.yaml:8:20: entry 2 of agents ('qa'), default_model: must not be blank",
         ),
@@ -178,6 +182,18 @@ def test_mistakes_in_agents(tmp_path: Path, agents: str | bytes, expected: str) 
             "type: approval",
             "{type: approval, remind_after_hours: -1}",
             "pipelines.yaml:6:46: entry 1 of pipelines ('fix'), step 2, remind_after_hours: must be greater than 0",
+        ),
+        (
+            "model: local/echo",
+            "permissions: [{tool: bash, pattern: git *, action: alow}]",
+            "pipelines.yaml:8:60: entry 1 of pipelines ('fix'), step 3, entry 1 of permissions, action: "
+            "must be 'allow', 'deny' or 'ask'",
+        ),
+        (
+            "model: local/echo",
+            "permissions: [{tool: bash, action: ask, patern: x}]",
+            "pipelines.yaml:8:49: entry 1 of pipelines ('fix'), step 3, entry 1 of permissions: "
+            "unknown key `patern`; did you mean pattern",
         ),
         ("- type: approval", "- text", "pipelines.yaml:6:9: entry 1 of pipelines ('fix'), step 2: "),
     ],
