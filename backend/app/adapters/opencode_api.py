@@ -9,6 +9,7 @@ from app.adapters.opencode_http import OpencodeHttp, OpencodeRefused
 from app.adapters.opencode_wire import WireMessage, WireRequest, WireSession, WireStatus, model_object
 from app.errors import OpencodeUnavailable
 from app.fail_points import reach
+from app.schemas.requests import RequestReply
 
 _SESSION = TypeAdapter(WireSession)
 _MESSAGES = TypeAdapter(list[WireMessage])
@@ -94,12 +95,18 @@ class OpencodeApi:
 
     async def deny(self, request: WireRequest, directory: str, message: str) -> bool:
         """Refuse a request; False when it is no longer open."""
+        return await self.answer(request, directory, RequestReply(reply="reject", message=message))
+
+    async def answer(self, request: WireRequest, directory: str, reply: RequestReply) -> bool:
+        """Answer a request; False when it is no longer open."""
+        path, body = f"/permission/{request.id}/reply", dict[str, object](reply=reply.reply)
+        if request.is_question:
+            path = f"/question/{request.id}/{'reply' if reply.reply == 'once' else 'reject'}"
+            body = {"answers": reply.answers} if reply.reply == "once" else {}
+        elif reply.message:
+            body["message"] = reply.message
         try:
-            if request.is_question:
-                await self.http.post(f"/question/{request.id}/reject", None, directory)
-            else:
-                answer = {"reply": "reject", "message": message}
-                await self.http.post(f"/permission/{request.id}/reply", answer, directory)
+            await self.http.post(path, body or None, directory)
         except OpencodeRefused as refused:
             if refused.status_code == 404:
                 return False

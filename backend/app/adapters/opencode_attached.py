@@ -67,10 +67,9 @@ class ServerStatus:
     def _pid(self) -> int | None:
         return None
 
-    async def _check(self, endpoint: Endpoint) -> None:
+    async def _check(self, endpoint: Endpoint, patience: float = 5) -> None:
         """Make an address that answers the current one."""
-        self._generation = None
-        version = await _first_generation(endpoint)
+        version = await _first_generation(endpoint, patience)
         self._generation, self._version = "v1", version
         self._endpoint = endpoint
         self._set("ready", self._note(version))
@@ -123,9 +122,9 @@ class AttachedServer(ServerStatus):
             await asyncio.sleep(self._check_seconds if self._ready.is_set() else 0.5)
 
 
-async def _first_generation(endpoint: Endpoint) -> str | None:
+async def _first_generation(endpoint: Endpoint, patience: float = 5) -> str | None:
     """The version of a V1 server. Raises `OpencodeUnavailable`, with a sentence of its own for a newer one."""
-    generation, version = await probe(endpoint)
+    generation, version = await probe(endpoint, patience)
     if generation == "v2":
         raise NewerGeneration(
             f"The OpenCode at {endpoint.url} is of the newer generation (V2); Paceline works with 1.x "

@@ -12,7 +12,7 @@ from app.adapters.opencode_catalog import Catalog, read_agents, read_catalog, re
 from app.adapters.opencode_events import EventReader
 from app.adapters.opencode_http import EndpointSource, OpencodeHttp, OpencodeRefused, TurnLost
 from app.adapters.opencode_live import LiveFeed, Sink
-from app.adapters.opencode_requests import SESSION_RULES, denied_calls
+from app.adapters.opencode_requests import NobodyThere, RequestDesk, denied_calls, session_rules
 from app.adapters.opencode_stop import NEVER_SENT, SentPrompt, SessionStopper, StopTiming
 from app.adapters.opencode_transcript import TurnMessages, read_turn
 from app.adapters.opencode_turn import TurnTiming, TurnWatch
@@ -54,8 +54,14 @@ class OpenCodeClient:
     """Runs prompts on one OpenCode server. Close it with `aclose`."""
 
     def __init__(
-        self, server: EndpointSource, sink: Sink = _nobody_watches, timing: ClientTiming | None = None
+        self,
+        server: EndpointSource,
+        sink: Sink = _nobody_watches,
+        timing: ClientTiming | None = None,
+        desk: RequestDesk | None = None,
     ) -> None:
+        """`desk` decides what agents ask; without one the rules of each session do alone."""
+        self._desk = desk or NobodyThere()
         self._timing = timing or ClientTiming()
         self._http = OpencodeHttp(server)
         self._api = OpencodeApi(self._http)
@@ -86,7 +92,7 @@ class OpenCodeClient:
                 "metadata": {
                     "paceline": f"run {binding.pipeline_id}, step {binding.step_id}, attempt {binding.attempt}"
                 },
-                "permission": list(SESSION_RULES),
+                "permission": session_rules(binding.permissions),
             },
         )
         self.attach_session(session.id, binding)
@@ -126,7 +132,7 @@ class OpenCodeClient:
         wanted = None if model is None else await self._resolve(model, binding.directory)
         await self._events.open(self._timing.connect)
         live = LiveFeed(session_id, binding, self._sink)
-        watch = TurnWatch(self._api, self._events, session_id, binding, live, self._timing.turn)
+        watch = TurnWatch(self._api, self._events, session_id, binding, live, self._timing.turn, self._desk)
         try:
             if await self._begin(session_id, prompt, agent, wanted, watch, live):
                 return (await self.read_turn(session_id)).model_copy(update={"adopted": True})
@@ -172,17 +178,19 @@ class OpenCodeClient:
         statuses = await self._api.statuses(binding.directory)
         messages = await self._messages(session_id)
         turn = TurnMessages.find(messages, binding.message_id)
-        before = frozenset(reply.info.id for reply in turn.replies)
+        running = session_id in statuses
+        before = frozenset() if running else frozenset(reply.info.id for reply in turn.replies)
+        watch.expect_new_replies(before)
         if turn.prompt is not None:
             live.show(messages)
             watch.tally.read_messages(session_id, messages)
-        if session_id in statuses:
+        if running:
             created = turn.prompt.info.time.created if turn.prompt else None
-            watch.tally.started_earlier(0 if created is None else time.time() - created / 1000)
+            waited = (await self._desk.earlier(binding)).waited
+            watch.tally.started_earlier(0 if created is None else time.time() - created / 1000 - waited)
             return False
         if turn.is_complete:
             return True
-        watch.expect_new_replies(before)
         self._sent[session_id] = SentPrompt(time.monotonic(), before)
         texts = () if turn.prompt is not None else (prompt,)
         await self._api.prompt(session_id, binding.message_id, texts, agent, model)

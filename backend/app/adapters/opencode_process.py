@@ -47,6 +47,7 @@ class OpenCodeServer(ServerStatus):
         self._process: subprocess.Popen[bytes] | None = None
         self._task: asyncio.Task[None] | None = None
         self._lock: FileLock | None = None
+        self._binary: Path | None = None
         self._instance = 0
         self._environment = child_environment(os.environ, settings.setup, "", "")
 
@@ -108,8 +109,14 @@ class OpenCodeServer(ServerStatus):
         if await self._found_again():
             return
         await self._clear_away(self._record or ServerRecord.read(self._state_file))
-        binary, _ = await asyncio.to_thread(find_binary, self._settings.binary, search_path=self._settings.search_path)
-        await self._launch(binary)
+        await self._launch(await self._find_binary())
+
+    async def _find_binary(self) -> Path:
+        if self._binary is not None and self._binary.exists():
+            return self._binary
+        chosen, on_path = self._settings.binary, self._settings.search_path
+        self._binary, _ = await asyncio.to_thread(find_binary, chosen, search_path=on_path)
+        return self._binary
 
     def _take_lock(self) -> None:
         if self._lock is not None:
@@ -153,14 +160,15 @@ class OpenCodeServer(ServerStatus):
             if self._process.poll() is not None:
                 raise OpencodeUnavailable(f"OpenCode ended while it started; {log} says why.")
             with suppress(OpencodeUnavailable):
-                await self._adopt(self._record)
+                # A connection that is taken while it still starts may never be answered: ask again soon.
+                await self._adopt(self._record, patience=1.5)
                 return
             await asyncio.sleep(0.2)
         raise OpencodeUnavailable(f"OpenCode did not answer within {settings.start_seconds:.0f} s; see {log}.")
 
-    async def _adopt(self, record: ServerRecord) -> None:
+    async def _adopt(self, record: ServerRecord, patience: float = 5) -> None:
         self._instance += 1
-        await self._check(Endpoint(record.url, record.password, instance=self._instance))
+        await self._check(Endpoint(record.url, record.password, instance=self._instance), patience)
         self._record = replace(record, version=self._version)
         self._write()
 

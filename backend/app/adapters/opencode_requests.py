@@ -1,4 +1,4 @@
-"""Answers what an agent asks while nobody is there: every permission and question is denied, with a reason.
+"""Answers what an agent asks: finds each open request, asks the desk what to say, and passes the answer on.
 
 A request is heard as an event or found by asking; either way it is answered once. Never `always`:
 that would hold for every other run in the directory too.
@@ -6,19 +6,17 @@ that would hold for every other run in the directory too.
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from typing import Protocol
 
 from app.adapters.opencode_api import OpencodeApi
 from app.adapters.opencode_events import Event
 from app.adapters.opencode_tally import TurnTally
 from app.adapters.opencode_wire import WireRequest
 from app.errors import OpencodeUnavailable
-from app.schemas.runtime import ToolCall, TranscriptMessage
-
-SESSION_RULES: tuple[Mapping[str, str], ...] = tuple(
-    {"permission": name, "pattern": "*", "action": "deny"} for name in ("question", "external_directory", "doom_loop")
-)
-"""Rules of every session we create. No `* allow`: it would lift what a read-only agent may not do."""
+from app.schemas.permissions import PermissionRule, decide
+from app.schemas.requests import AskedRequest, EarlierRequests, RequestReply
+from app.schemas.runtime import SessionBinding, ToolCall, TranscriptMessage
 
 DENIAL = (
     "Denied by Paceline: nobody is here to decide about this. "
@@ -28,6 +26,43 @@ _RULED_OUT = "The user has specified a rule which prevents"
 _REJECTED = "The user rejected permission"
 _SUBJECTS = ("command", "filePath", "path", "url", "pattern")
 _log = logging.getLogger(__name__)
+
+
+class RequestDesk(Protocol):
+    """Who decides: `services.ports.RequestDesk`, which this layer must not import."""
+
+    async def earlier(self, binding: SessionBinding) -> EarlierRequests:
+        """What the step asked before this process took it up."""
+        ...
+
+    async def reply_to(self, binding: SessionBinding, asked: AskedRequest) -> RequestReply | None:
+        """The answer, as soon as there is one; None when nobody shall answer."""
+        ...
+
+    async def withdraw(self, binding: SessionBinding, opencode_ids: Collection[str]) -> None:
+        """These requests are no longer open in OpenCode."""
+        ...
+
+
+class NobodyThere:
+    """A desk without people: the policy alone decides, and what it would ask a person is denied."""
+
+    async def earlier(self, _binding: SessionBinding) -> EarlierRequests:
+        """Nothing is kept."""
+        return EarlierRequests()
+
+    async def reply_to(self, binding: SessionBinding, asked: AskedRequest) -> RequestReply | None:
+        """At once."""
+        allowed = asked.kind == "permission" and decide(binding.permissions, asked.tool, asked.patterns) == "allow"
+        return RequestReply(reply="once") if allowed else RequestReply(reply="reject", message=DENIAL)
+
+    async def withdraw(self, _binding: SessionBinding, _opencode_ids: Collection[str]) -> None:
+        """Nothing is kept."""
+
+
+def session_rules(rules: Iterable[PermissionRule]) -> list[Mapping[str, str]]:
+    """The rules in OpenCode's form: it allows and denies by itself, and asks us about the rest."""
+    return [{"permission": rule.permission, "pattern": rule.pattern, "action": rule.action} for rule in rules]
 
 
 def denied_calls(transcript: Iterable[TranscriptMessage], asked: Mapping[str, str]) -> tuple[str, ...]:
@@ -45,54 +80,100 @@ def _describe(call: ToolCall) -> str:
     return f"{call.tool}: {subject}"
 
 
-class RequestDenier:
-    """Denies the requests of one turn and remembers what they were."""
+class RequestAnswerer:
+    """Answers the requests of one turn and remembers what was denied."""
 
-    def __init__(self, api: OpencodeApi, root: str, directory: str, tally: TurnTally) -> None:
+    def __init__(
+        self, api: OpencodeApi, root: str, binding: SessionBinding, tally: TurnTally, desk: RequestDesk
+    ) -> None:
+        self.denied: dict[str, str] = {}
+        """What was asked and denied, in order, by the tool call that asked."""
+        self.looked = False
+        """Whether OpenCode was asked once: what an earlier process left open is known from then on."""
         self._api = api
         self._root = root
-        self._directory = directory
+        self._binding = binding
         self._tally = tally
-        self._handled: dict[str, WireRequest] = {}
+        self._desk = desk
+        self._open: set[str] = set()
+        """Requests that are being answered."""
         self._tasks: set[asyncio.Task[None]] = set()
-
-    @property
-    def denied(self) -> dict[str, str]:
-        """What was asked and denied, in order, by the tool call that asked."""
-        return {request.call_id: request.describe() for request in self._handled.values()}
+        self._deliveries: set[asyncio.Task[None]] = set()
 
     def hear(self, event: Event) -> None:
         """Answer the request that an event brings."""
         if event.type in ("permission.asked", "question.asked"):
             self._answer(WireRequest.model_validate(event.properties))
 
-    async def look(self) -> None:
-        """Ask OpenCode what is open: an event may have been missed."""
-        for request in await self._api.requests(self._directory):
-            if request.id not in self._handled and await self._is_ours(request.session_id):
-                self._answer(request)
+    async def look(self, busy: Collection[str]) -> None:
+        """Ask OpenCode what is open: an event may have been missed, or have come before our time.
 
-    async def settle(self) -> None:
-        """Wait until every answer has been given."""
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        What a session that is not `busy` still shows was asked by an aborted turn and means nothing.
+        """
+        known = set(self._open)
+        if not self.looked:
+            known |= (await self._desk.earlier(self._binding)).pending
+        found = await self._api.requests(self._binding.directory)
+        gone = known - {request.id for request in found}
+        if gone:
+            await self._desk.withdraw(self._binding, gone)
+        for request in found:
+            if request.id not in self._open and request.session_id in busy and await self._is_ours(request.session_id):
+                self._answer(request)
+        self.looked = True
+
+    async def close(self) -> None:
+        """Stop waiting for answers; those that are on their way still arrive. Nothing is withdrawn."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._deliveries, return_exceptions=True)
 
     def _answer(self, request: WireRequest) -> None:
-        if request.id in self._handled:
+        if request.id in self._open:
             return
-        self._handled[request.id] = request
+        self._open.add(request.id)
         self._tally.asked(request.id)
-        task = asyncio.create_task(self._deny(request))
+        task = asyncio.create_task(self._serve(request))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _deny(self, request: WireRequest) -> None:
+    async def _serve(self, request: WireRequest) -> None:
         try:
-            await self._api.deny(request, self._directory, DENIAL)
-        except OpencodeUnavailable as error:
-            _log.warning("could not answer %s: %s", request.describe(), error)
-            del self._handled[request.id]
+            reply = await self._desk.reply_to(self._binding, self._in_our_words(request))
+            if reply is not None:
+                # In a task of its own, so that an answer on its way arrives although the turn is given up.
+                delivery = asyncio.create_task(self._deliver(request, reply))
+                self._deliveries.add(delivery)
+                delivery.add_done_callback(self._deliveries.discard)
+                await asyncio.shield(delivery)
+        except Exception:
+            # Our rows or OpenCode could not be reached: the next look finds the request again.
+            _log.exception("could not answer %s", request.describe())
+            self._open.discard(request.id)
         finally:
             self._tally.answered(request.id)
+
+    def _in_our_words(self, request: WireRequest) -> AskedRequest:
+        return AskedRequest(
+            opencode_id=request.id,
+            session_id=request.session_id,
+            sub_agent=request.session_id != self._root,
+            kind="question" if request.is_question else "permission",
+            tool=request.permission or "question",
+            patterns=tuple(request.patterns),
+            call_id=request.tool.call_id if request.tool is not None else None,
+            metadata=request.metadata,
+            questions=tuple(request.questions),
+        )
+
+    async def _deliver(self, request: WireRequest, reply: RequestReply) -> None:
+        if reply.reply == "reject":
+            self.denied[request.call_id] = request.describe()
+        try:
+            await self._api.answer(request, self._binding.directory, reply)
+        except OpencodeUnavailable as error:
+            _log.warning("could not answer %s: %s", request.describe(), error)
+            self._open.discard(request.id)
 
     async def _is_ours(self, session_id: str) -> bool:
         known = self._tally.sessions

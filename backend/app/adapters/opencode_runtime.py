@@ -7,6 +7,7 @@ from app.adapters.opencode_client import OpenCodeClient
 from app.adapters.opencode_environment import ChildSetup
 from app.adapters.opencode_live import Sink
 from app.adapters.opencode_process import ManagedSettings, OpenCodeServer
+from app.adapters.opencode_requests import RequestDesk
 from app.settings import Settings
 
 
@@ -23,10 +24,10 @@ class OpenCodeRuntime:
         await self.server.stop()
 
 
-def open_runtime(settings: Settings, sink: Sink) -> OpenCodeRuntime:
-    """Starts nothing: `server.start()` does. `sink` takes the live events of every bound session."""
+def open_runtime(settings: Settings, sink: Sink, desk: RequestDesk) -> OpenCodeRuntime:
+    """Starts nothing: `server.start()` does. `sink` takes the live events of every session, `desk` answers agents."""
     server = _server(settings)
-    return OpenCodeRuntime(server, OpenCodeClient(server, sink))
+    return OpenCodeRuntime(server, OpenCodeClient(server, sink, desk=desk))
 
 
 def _server(settings: Settings) -> OpenCodeServer | AttachedServer:

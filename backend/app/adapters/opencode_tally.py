@@ -50,6 +50,8 @@ class TurnTally:
     ) -> None:
         self.errors: list[TurnError] = []
         self.idle_heard = False
+        self.dead: frozenset[str] = frozenset()
+        """Replies of earlier tries: a tool of theirs that is still called running does not run."""
         self._root = root
         self._limits = limits
         self._clock = clock
@@ -223,7 +225,7 @@ class TurnTally:
             self._tool(session, WirePart.model_validate(raw))
 
     def _tool(self, session: _Session, part: WirePart) -> None:
-        if part.type != "tool":
+        if part.type != "tool" or part.message_id in self.dead:
             return
         session.with_tools.add(part.message_id)
         if part.state.status in ("completed", "error"):

@@ -10,7 +10,7 @@ from app.adapters.opencode_api import OpencodeApi
 from app.adapters.opencode_events import RECONNECTED, Event, EventReader
 from app.adapters.opencode_http import ServerGone, TurnLost
 from app.adapters.opencode_live import LiveFeed
-from app.adapters.opencode_requests import RequestDenier
+from app.adapters.opencode_requests import RequestAnswerer, RequestDesk
 from app.adapters.opencode_tally import TurnTally
 from app.adapters.opencode_transcript import TurnMessages
 from app.errors import OpencodeUnavailable
@@ -44,11 +44,12 @@ class TurnWatch:
         binding: SessionBinding,
         live: LiveFeed,
         timing: TurnTiming,
+        desk: RequestDesk,
     ) -> None:
         self.refused = False
         """The turn ended with an error before any reply to it existed."""
         self.tally = TurnTally(session_id, binding.limits)
-        self.requests = RequestDenier(api, session_id, binding.directory, self.tally)
+        self.requests = RequestAnswerer(api, session_id, binding, self.tally, desk)
         self._api = api
         self._events = events
         self._session_id = session_id
@@ -73,12 +74,12 @@ class TurnWatch:
 
     def expect_new_replies(self, known: frozenset[str]) -> None:
         """The prompt is sent again: the replies stored so far belong to earlier tries and mean nothing."""
-        self._before = known
+        self._before = self.tally.dead = known
 
     async def close(self) -> None:
         """Stop listening."""
         self._cancel()
-        await self.requests.settle()
+        await self.requests.close()
 
     async def wait(self) -> None:
         """Return when the turn has ended.
@@ -128,8 +129,8 @@ class TurnWatch:
         statuses = await self._api.statuses(self._binding.directory)
         self.tally.read_statuses(statuses)
         deaf = not self._events.connected
-        if deaf or self.tally.tool_is_quiet(self._timing.poll):
-            await self.requests.look()
+        if deaf or not self.requests.looked or self.tally.tool_is_quiet(self._timing.poll):
+            await self.requests.look(statuses)
         if self._session_id in statuses:
             self._suspect = None
             if deaf or self._reread:

@@ -226,6 +226,7 @@ class WireRequest(Wire):
     session_id: str = Field(alias="sessionID")
     permission: str = ""
     patterns: Sequence[str] = ()
+    metadata: Mapping[str, object] = Field(default_factory=dict)
     questions: Sequence[Mapping[str, object]] = ()
     tool: WireAsker | None = None
 

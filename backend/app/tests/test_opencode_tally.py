@@ -198,3 +198,11 @@ def test_waiting_for_a_retry_is_not_silence() -> None:
     bench.status("retry", attempt=1, message="busy", next=(bench.clock.now + 50) * 1000)
     bench.clock.now += 40
     assert bench.failure() is None
+
+
+def test_a_tool_that_died_with_an_earlier_server_does_not_run() -> None:
+    bench = Bench(StepLimits(silence=10))
+    bench.tally.dead = frozenset({"msg_1"})
+    bench.tool("running", message=1)
+    bench.clock.now += 11
+    assert bench.failure() is Stalled

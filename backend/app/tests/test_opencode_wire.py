@@ -55,6 +55,28 @@ def test_a_turn_with_tools_is_read_in_order() -> None:
     assert bash.started_at.tzinfo is not None
 
 
+def test_a_compaction_that_failed_is_the_error_and_not_the_answer() -> None:
+    stored = messages("session_messages_with_tools")[:2]
+    head = stored[1].info
+    failed = head.model_copy(
+        update={
+            "id": "msg_summary",
+            "agent": "compaction",
+            "summary": True,
+            "finish": None,
+            "error": {
+                "name": "UnknownError",
+                "data": {"message": "Tool call not allowed while generating summary: bash"},
+            },
+        }
+    )
+    turn = TurnMessages.find([*stored, WireMessage(info=failed)], stored[0].info.id)
+    assert turn.answer is stored[1]
+    assert not turn.is_complete
+    assert turn.error is not None
+    assert "while generating summary" in turn.error.message
+
+
 def test_messages_before_our_prompt_are_not_the_turn() -> None:
     stored = messages("messages_after_kill9")
     second = next(message for message in stored[1:] if message.info.role == "user")

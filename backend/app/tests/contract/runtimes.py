@@ -46,6 +46,9 @@ class ServerUnderTest(Protocol):
     async def come_back(self) -> None:
         """A successor on the same data answers when this returns."""
 
+    def take_its_time(self) -> None:
+        """Begin prompts as late as in a directory that was never used: the real one needs no order for that."""
+
 
 class RealServer:
     """The process, watched by an `OpenCodeServer` that re-attached to it."""
@@ -66,6 +69,9 @@ class RealServer:
     async def come_back(self) -> None:
         assert await self.server.wait_ready(60)
 
+    def take_its_time(self) -> None:
+        pass
+
 
 class FakeServer:
     """The fake, served in the loop of the test."""
@@ -84,6 +90,9 @@ class FakeServer:
 
     async def come_back(self) -> None:
         await self._stack.enter_async_context(self.fake.serve())
+
+    def take_its_time(self) -> None:
+        self.fake.begin_delay = 1.5
 
 
 class Case:

@@ -15,7 +15,7 @@ from app.tests.contract.test_turns import tool
 async def nothing_follows(case: Case, text: str) -> None:
     """No model call comes after a stop."""
     calls = len(case.calls(text))
-    await asyncio.sleep(1)
+    await asyncio.sleep(1.5)
     assert len(case.calls(text)) == calls
 
 
@@ -42,6 +42,7 @@ async def test_in_the_middle_of_a_stream(case: Case) -> None:
 
 @pytest.mark.parametrize("delay", [0, 0.03])
 async def test_right_after_the_prompt_in_a_cold_directory(case: Case, delay: float, tmp_path: Path) -> None:
+    case.server.take_its_time()
     session, directory = await prompt_only(case, f"[[slow:600:0.5]] cold {delay}", tmp_path)
     await asyncio.sleep(delay)
     stopper = case.new_client()
