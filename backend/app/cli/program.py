@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from app.cli import demo_command, doctor_command, run_commands, server_commands, setting_commands
+from app.cli import (
+    decision_commands,
+    demo_command,
+    doctor_command,
+    run_commands,
+    server_commands,
+    setting_commands,
+)
 from app.cli.exits import CommandError
 from app.cli.output import put, say
 
@@ -21,7 +28,7 @@ program = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 
-for _part in (server_commands, demo_command, run_commands, setting_commands, doctor_command):
+for _part in (server_commands, demo_command, run_commands, decision_commands, setting_commands, doctor_command):
     for _command in _part.COMMANDS:
         program.command()(_command)
 

@@ -1,4 +1,4 @@
-"""Commands about runs: create, list, show, watch, decide."""
+"""Commands about runs: create, list, show, watch."""
 
 import os
 import sys
@@ -17,7 +17,6 @@ from app.schemas.registry import did_you_mean
 
 RunId = Annotated[int, typer.Argument(metavar="ID", help="The number that `paceline run` printed.", min=1)]
 AsJson = Annotated[bool, typer.Option("--json", help="The API's answer instead of text.")]
-Comment = Annotated[str | None, typer.Option("--comment", "-c", help="A sentence that is kept with the decision.")]
 
 
 def run(
@@ -128,33 +127,7 @@ def watch(run_id: RunId, as_json: AsJson = False) -> None:
         raise typer.Exit(say_outcome(ended))
 
 
-def approve(run_id: RunId, comment: Comment = None, as_json: AsJson = False) -> None:
-    """Approve the open gate of a run.
-
-    The comment goes into the next step's prompt.
-    """
-    _decide(run_id, "approve", "approved", comment, as_json)
-
-
-def reject(run_id: RunId, comment: Comment = None, as_json: AsJson = False) -> None:
-    """Reject the open gate; the run fails."""
-    _decide(run_id, "reject", "rejected", comment, as_json)
-
-
-def abort(run_id: RunId, as_json: AsJson = False) -> None:
-    """End a run now, whatever it does."""
-    _decide(run_id, "abort", "aborted", None, as_json)
-
-
-def restart(run_id: RunId, as_json: AsJson = False) -> None:
-    """Begin a new attempt of a failed or aborted run.
-
-    It begins at the first step that is not done.
-    """
-    _decide(run_id, "restart", "restarted", None, as_json)
-
-
-COMMANDS = (run, runs, show, watch, approve, reject, abort, restart)
+COMMANDS = (run, runs, show, watch)
 
 
 def _title(prompt: str) -> str:
@@ -171,14 +144,6 @@ def _steps(server: Connection, template: str) -> list[dict[str, Any]]:
     names = [found["name"] for found in templates]
     detail = did_you_mean(template, names) or f"; there are {', '.join(names)}."
     raise CommandError(f"There is no template {template!r}{detail}", ExitCode.REFUSED)
-
-
-def _decide(run_id: int, action: str, done: str, comment: str | None, as_json: bool) -> None:
-    with connected() as server:
-        answer = server.post(f"/pipelines/{run_id}/{action}", {"comment": comment} if comment is not None else None)
-    if as_json:
-        put_json(answer)
-    say(f"run {run_id} {done}; it is {str(answer['status']).replace('_', ' ')} now")
 
 
 def _put_diff(diff: dict[str, Any], as_json: bool) -> None:

@@ -17,6 +17,7 @@ import psutil  # type: ignore[import-untyped]
 from app.demo.provider import ScriptedProvider
 from app.demo.provider_config import ScriptedModel, ScriptedSetup, opencode_config
 from app.demo.provider_server import serving
+from app.tests.fake_opencode import FakeOpenCode
 
 AGENTS = """\
 agents:
@@ -29,8 +30,10 @@ pipelines:
   - {name: two, description: Two steps., steps: [{agent: first}, {agent: second}]}
   - name: gated
     description: A gate between two steps.
-    steps: [{agent: first}, {type: approval, description: Go on?, remind_after_hours: 1}, {agent: second}]
+    steps: [{agent: first}, {type: approval, description: Go on?, remind_after_hours: 0.0001}, {agent: second}]
 """
+NAMES = ("alpha", "beta", "gamma", "delta")
+SETUP = ScriptedSetup([ScriptedModel(name, name.title(), price_input=1, price_output=2) for name in NAMES])
 TOKEN = "live-token"
 FINAL = ("done", "failed", "aborted")
 
@@ -39,6 +42,7 @@ class LiveServer:
     """One data directory and the server processes that use it one after the other."""
 
     def __init__(self, folder: Path, provider: ScriptedProvider, environment: dict[str, str]) -> None:
+        """`provider` is the one that its OpenCode asks; `environment` is all that the server sees."""
         self.folder = folder
         self.provider = provider
         self.project = folder / "project"
@@ -52,12 +56,12 @@ class LiveServer:
         """PACELINE_DATA_DIR of this server."""
         return self.folder / "data"
 
-    async def start(self) -> None:
-        """Start the server and wait until it takes work."""
+    async def start(self, **extra: str) -> None:
+        """Start the server, with more variables if given, and wait until it takes work."""
         log = (self.folder / "server.log").open("a")
         self._process = subprocess.Popen(
             [Path(sys.executable).with_name("paceline"), "serve", "--port", "0"],
-            env=self._environment, stdout=subprocess.PIPE, stderr=log, text=True, cwd=self.folder,
+            env=self._environment | extra, stdout=subprocess.PIPE, stderr=log, text=True, cwd=self.folder,
         )  # fmt: skip
         log.close()
         assert self._process.stdout is not None
@@ -72,9 +76,13 @@ class LiveServer:
     async def _ready(self) -> bool:
         answer = await self.http.get("/health/opencode")
         health = answer.json()
-        if health.get("pid"):
+        if health.get("managed") and health.get("pid"):
             self._opencode_pids.add(health["pid"])
         return answer.status_code == 200 and health["state"] == "ready"
+
+    def is_dead(self) -> bool:
+        """True when the process has ended by itself, as it does at a fail point."""
+        return self._process is None or self._process.poll() is not None
 
     def kill(self) -> None:
         """kill -9 of the server; OpenCode lives on."""
@@ -97,9 +105,10 @@ class LiveServer:
         os.kill(self.opencode_pid(), signal.SIGKILL)
 
     async def terminate(self, seconds: float = 10) -> None:
-        """SIGTERM, and an end within `seconds`."""
+        """SIGTERM, and an end within `seconds`; nothing when it is dead already."""
         if self._process is not None:
-            self._process.terminate()
+            if self._process.poll() is None:
+                self._process.terminate()
             await asyncio.to_thread(self._process.wait, seconds)
             assert self._process.stdout is not None
             self._process.stdout.close()
@@ -192,21 +201,36 @@ def _make_project(project: Path) -> None:
 
 @asynccontextmanager
 async def live_server(folder: Path, database_url: str, **extra: str) -> AsyncIterator[LiveServer]:
-    """A started server with a git project; `extra` are environment variables of it."""
+    """A started server with a git project and a real OpenCode of its own; `extra` are environment variables."""
     provider = ScriptedProvider()
     async with serving(provider.app) as provider_url:
-        names = ("alpha", "beta", "gamma", "delta")
-        models = [ScriptedModel(name, name.title(), price_input=1, price_output=2) for name in names]
-        (folder / "opencode.json").write_text(json.dumps(opencode_config(provider_url, ScriptedSetup(models))))
-        config = folder / "data" / "config"
-        config.mkdir(parents=True)
-        (config / "agents.yaml").write_text(AGENTS)
-        (config / "pipelines.yaml").write_text(PIPELINES)
-        (folder / "home").mkdir(exist_ok=True)
-        _make_project(folder / "project")
+        (folder / "opencode.json").write_text(json.dumps(opencode_config(provider_url, SETUP)))
         server = LiveServer(folder, provider, _environment(folder, database_url, extra))
+        _lay_out(folder)
         try:
             await server.start()
             yield server
         finally:
             await server.close()
+
+
+@asynccontextmanager
+async def attached_server(folder: Path, database_url: str, opencode: FakeOpenCode) -> AsyncIterator[LiveServer]:
+    """A server that is not started yet, on an OpenCode that outlives it."""
+    endpoint = opencode.endpoint()
+    attach = {"PACELINE_OPENCODE_URL": endpoint.url, "PACELINE_OPENCODE_PASSWORD": endpoint.password or ""}
+    server = LiveServer(folder, opencode.provider, _environment(folder, database_url, attach))
+    _lay_out(folder)
+    try:
+        yield server
+    finally:
+        await server.close()
+
+
+def _lay_out(folder: Path) -> None:
+    config = folder / "data" / "config"
+    config.mkdir(parents=True)
+    (config / "agents.yaml").write_text(AGENTS)
+    (config / "pipelines.yaml").write_text(PIPELINES)
+    (folder / "home").mkdir(exist_ok=True)
+    _make_project(folder / "project")

@@ -151,3 +151,34 @@ async def test_the_address_and_the_token_can_be_given(
     monkeypatch.setenv("PACELINE_TOKEN", "wrong")
     refused = await cli("runs")
     assert (refused.code, "The token is wrong" in refused.err) == (2, True)
+
+
+async def test_a_gate_sends_back_edits_the_handoff_and_changes_the_next_model(place: Place, tmp_path: Path) -> None:
+    created = await cli("run", "gated", "[[say:A first try.]]", "-f")
+    run_id = created.out.strip()
+    vague = await cli("request-changes", run_id)
+    assert vague.code == 2, "changes need a comment"
+    sent_back = await cli("request-changes", run_id, "--comment", "Try harder.")
+    assert (sent_back.code, "sent back" in sent_back.err) == (0, True)
+    assert (await cli("watch", run_id)).code == 3
+    assert "Try harder." in (await cli("show", run_id, "--prompt", 1)).out
+    better = tmp_path / "handoff.md"
+    better.write_text("## What was done\nWhat a person wrote instead.\n")
+    assert (await cli("approve", run_id, "--handoff", str(better), "-m", "3=alpha")).code == 0
+    assert (await cli("watch", run_id)).out == "done\n"
+    assert "What a person wrote instead." in (await cli("show", run_id, "--prompt", 3)).out
+    run = await place.json("show", run_id)
+    assert (run["steps"][2]["used_model"], run["steps"][2]["model_origin"]) == ("scripted/alpha", "run")
+    assert run["steps"][0]["latest_handoff"]["edited_by"] == "owner"
+    assert "A first try." in run["steps"][0]["latest_handoff"]["original"]
+
+
+async def test_restart_from_a_step_and_duplicate(place: Place) -> None:
+    run_id = (await cli("run", "one", "[[finish:length]]", "-f")).out.strip()
+    assert (await cli("restart", run_id, "--from", 2)).code == 2
+    assert (await cli("restart", run_id, "--from", 1, "-m", "1=beta")).code == 0
+    assert (await cli("watch", run_id)).code == 1
+    assert place.fake.provider.models_called()[-1] == "beta"
+    copy = (await cli("duplicate", run_id)).out.strip()
+    assert int(copy) > int(run_id)
+    assert (await cli("watch", copy)).code == 1

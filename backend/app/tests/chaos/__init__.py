@@ -1,0 +1,1 @@
+"""Crashes at every named place, and the invariants that hold all the same."""
