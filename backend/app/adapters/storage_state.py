@@ -13,7 +13,8 @@ from app.adapters.database_errors import FULL, as_unavailable
 from app.errors import StorageFull, Unavailable
 
 FRESH_SECONDS = 15.0
-"""A failure is news for so long, unless a commit succeeds before: waiting work tries every few seconds."""
+"""A failure is news for so long: waiting work tries every few seconds. A commit ends it before, but not
+that there is no space: on a full disk what is small may still fit in."""
 LEAST_BYTES = 65_536
 """With less, SQLite can no longer write its journal."""
 
@@ -52,7 +53,8 @@ class StorageState:
             self._failure, self._failed_at = known, time.monotonic()
 
     def _note_success(self) -> None:
-        self._failure = None
+        if not isinstance(self._failure, StorageFull):
+            self._failure = None
 
 
 def _free_bytes(folder: Path) -> float:

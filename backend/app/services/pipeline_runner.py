@@ -169,10 +169,11 @@ class PipelineRunner:
         except (StepFailure, InvalidRequest) as failure:
             if began is not None and response is None:
                 response = await self._stop_own(step.pipeline, began)
-            await self._fail_step(step, failure, began, response)
+            await self._outages.outlast("a failed step", partial(self._fail_step, step, failure, began, response))
             raise
         handoff = parse_handoff(text)
-        await self._complete_step(step, began, response, handoff, said.note)
+        finish = partial(self._complete_step, step, began, response, handoff, said.note)
+        await self._outages.outlast("a finished step", finish)
         return text, handoff
 
     async def _check_before_sending(self, run: Pipeline, agent: str, model: str | None) -> str | None:
@@ -232,6 +233,9 @@ class PipelineRunner:
         async with unit(self._sessions, "complete-step") as db:
             run = await run_locks.guard(db, step.pipeline_id, step.pipeline.epoch)
             row = run.steps[step.order_index]
+            if row.status == "done":
+                # The commit went through and its confirmation was lost.
+                return
             await step_records.complete(db, row, began, response, handoff, note=note, commit=commit)
 
     async def _fail_step(
@@ -241,6 +245,8 @@ class PipelineRunner:
         async with unit(self._sessions, "fail-step") as db:
             directory = await leases.lock_directory_of(db, step.pipeline_id)
             run = await run_locks.guard(db, step.pipeline_id, step.pipeline.epoch)
+            if run.status in FINAL_PIPELINE:
+                return
             row = run.steps[step.order_index]
             if began is not None:
                 await attempts.close_attempt(
