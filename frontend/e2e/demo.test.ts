@@ -27,7 +27,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await browser?.close();
   await demo?.stop();
-}, 40_000);
+}, 60_000);
 
 it("asks for a login, refuses a wrong token, and takes the printed address's without keeping it there", async () => {
   const stranger = await openPage(browser, demo.origin);

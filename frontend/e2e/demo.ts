@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const START_MS = 90_000;
-const END_MS = 20_000;
+const END_MS = 45_000;
 
 /** A running demo: the address with the login in it, as it was printed. */
 export interface Demo {
