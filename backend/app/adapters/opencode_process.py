@@ -115,8 +115,9 @@ class OpenCodeServer(ServerStatus):
         if self._binary is not None and self._binary.exists():
             return self._binary
         chosen, on_path = self._settings.binary, self._settings.search_path
-        self._binary, _ = await asyncio.to_thread(find_binary, chosen, search_path=on_path)
-        return self._binary
+        found, _ = await asyncio.to_thread(find_binary, chosen, search_path=on_path)
+        self._binary = found
+        return found
 
     def _take_lock(self) -> None:
         if self._lock is not None:
