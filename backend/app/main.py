@@ -21,7 +21,7 @@ from app.adapters.opencode_runtime import open_runtime
 from app.adapters.registry_files import RegistryFiles, fill_registry_folder
 from app.adapters.storage_state import StorageState
 from app.adapters.working_dirs import WorkingDirectories
-from app.routers import approvals, audit, events, health, login, models, page, pipelines, registry
+from app.routers import approvals, audit, events, health, login, models, page, pipelines, registry, requests
 from app.routers.deps import Services
 from app.routers.guard import Login, RequestGuard
 from app.routers.problems import add_handlers
@@ -39,6 +39,7 @@ from app.services.ports import AgentRuntime, Engine, RuntimeServer
 from app.services.reconciler import Reconciler
 from app.services.registry import Registry, RegistryChange
 from app.services.releases import Releases
+from app.services.requests import AgentRequests
 from app.services.retention import Retention
 from app.services.run_queries import RunQueries
 from app.services.system_health import SystemHealth
@@ -47,7 +48,7 @@ from app.settings import Settings
 
 log = logging.getLogger("paceline")
 
-ROUTERS = (pipelines, approvals, audit, events, registry, models, health, login, page)
+ROUTERS = (pipelines, approvals, requests, audit, events, registry, models, health, login, page)
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,9 @@ def join(
     client: AgentRuntime,
     server: RuntimeServer,
     broker: Broker,
+    requests: AgentRequests | None = None,
 ) -> Joined:
-    """Give every service what it needs. Starts nothing."""
+    """Give every service what it needs. Starts nothing. `requests`: the desk that `client` has, if it has one."""
     sessions, reads = database.sessions, database.reads
     catalog = ModelCatalog(client)
     folders = WorkingDirectories(settings.fs_roots, settings.data_dir)
@@ -128,6 +130,7 @@ def join(
         audit_export=AuditExport(reads),
         retention=Retention(sessions),
         broker=broker,
+        requests=requests or AgentRequests(sessions, reads, settings.request_deadline_seconds),
         health=SystemHealth(queries, files, server, storage),
     )
     return Joined(services, work, Reconciler(sessions, reads, engine, work), files, broker)
@@ -160,13 +163,14 @@ async def _start(settings: Settings, stack: AsyncExitStack, poll_seconds: float)
     stack.push_async_callback(database.dispose)
     broker = Broker(AuditLog(database.reads))
     database.on_commit = broker.wake
-    runtime = open_runtime(settings, broker.publish)
+    requests = AgentRequests(database.sessions, database.reads, settings.request_deadline_seconds)
+    runtime = open_runtime(settings, broker.publish, requests)
     stack.push_async_callback(runtime.close)
     await runtime.server.start()
     worker = data_dir.worker_id(settings.data_dir, settings.worker_id)
     engine = DbosEngine(database, worker, settings.max_active_steps, poll_seconds)
     fill_registry_folder(settings.resolved_config_dir)
-    joined = join(settings, database, engine, runtime.client, runtime.server, broker)
+    joined = join(settings, database, engine, runtime.client, runtime.server, broker, requests)
     await joined.registry.reload_if_changed()
     await broker.begin()
     await engine.start(joined.work)

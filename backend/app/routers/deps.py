@@ -13,6 +13,7 @@ from app.services.model_catalog import ModelCatalog
 from app.services.pipelines import Pipelines, WorkingDirs
 from app.services.ports import AgentRuntime, GitReader, RuntimeServer
 from app.services.registry import Registry
+from app.services.requests import AgentRequests
 from app.services.retention import Retention
 from app.services.run_queries import RunQueries
 from app.services.system_health import SystemHealth
@@ -35,6 +36,7 @@ class Services:
     audit_export: AuditExport
     retention: Retention
     broker: Broker
+    requests: AgentRequests
     health: SystemHealth
 
 

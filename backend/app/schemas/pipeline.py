@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from app.schemas.handoff import HandoffSections
 from app.schemas.model_resolution import ModelOrigin
 from app.schemas.registry import MAX_STEPS, StepDefinition
+from app.schemas.requests import AgentRequestResponse
 from app.schemas.runtime import Tokens, TranscriptMessage
 from app.schemas.text import FilledText, Line, StorableText
 
@@ -201,6 +202,8 @@ class PipelineResponse(_PipelineHead):
     max_cost_usd: float | None
     approval: ApprovalResponse | None
     """The newest gate: the open one while the run waits."""
+    requests: list[AgentRequestResponse]
+    """What its agents ask right now, oldest first."""
     steps: list[StepStatusResponse]
 
 

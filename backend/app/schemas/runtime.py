@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.schemas.permissions import DEFAULT_RULES, PermissionRule
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,7 +55,10 @@ class SessionBinding(_Frozen):
     pipeline_id: int
     step_id: int
     attempt: int
+    epoch: int = 0
+    """Of the segment that works in it; a request that another segment has taken over is not answered."""
     limits: StepLimits = StepLimits()
+    permissions: tuple[PermissionRule, ...] = DEFAULT_RULES
 
 
 class TurnError(_Frozen):

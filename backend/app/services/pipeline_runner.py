@@ -196,7 +196,9 @@ class PipelineRunner:
             pipeline_id=run.id,
             step_id=step.id,
             attempt=run.attempt,
+            epoch=run.epoch,
             limits=limits,
+            permissions=step_records.rules_of(step),
         )
         if left is not None and left.session_id is not None:
             self._client.attach_session(left.session_id, binding)

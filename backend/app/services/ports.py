@@ -1,6 +1,6 @@
 """The outside as the services see it: small Protocols, implemented in adapters, joined in main.py."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import timedelta
 from typing import Protocol
 
@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from app.errors import Unavailable
 from app.schemas.git import GitDiff as GitDiff
 from app.schemas.git import GitState as GitState
+from app.schemas.requests import AskedRequest, EarlierRequests, RequestReply
 from app.schemas.runtime import (
     LiveEvent,
     MessageResponse,
@@ -67,6 +68,22 @@ class AgentRuntime(Protocol):
 
     async def default_model(self, directory: str) -> str | None:
         """`provider/model` that the configuration names for prompts without a model, if it does."""
+        ...
+
+
+class RequestDesk(Protocol):
+    """Whom the runtime asks when an agent asks. Implemented by `services.requests.AgentRequests`."""
+
+    async def earlier(self, binding: SessionBinding) -> EarlierRequests:
+        """What the step asked before this process took it up."""
+        ...
+
+    async def reply_to(self, binding: SessionBinding, asked: AskedRequest) -> RequestReply | None:
+        """The answer, as soon as there is one; None when nobody shall answer. May wait for days."""
+        ...
+
+    async def withdraw(self, binding: SessionBinding, opencode_ids: Collection[str]) -> None:
+        """These requests are no longer open in the runtime."""
         ...
 
 

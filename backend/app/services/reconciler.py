@@ -1,7 +1,8 @@
 """Compares rows with the engine's live work, at start and every minute, and mends what has drifted apart.
 
 A run that is open in the rows but that nothing executes gets a higher epoch and a new segment; a
-finished attempt that still holds its directory is released; gates are reminded when it is time.
+finished attempt that still holds its directory is released; gates are reminded and requests of agents
+denied when it is time.
 """
 
 import asyncio
@@ -13,14 +14,16 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from app.errors import PacelineError
-from app.models import Approval, Directory, Pipeline
+from app.models import AgentRequest, Approval, Directory, Pipeline
 from app.schemas.pipeline import FINAL_PIPELINE
-from app.services import run_locks, scheduling, transitions
+from app.services import request_transitions, run_locks, scheduling, transitions
 from app.services.ports import Engine, Release, Segment, WorkHandler
 from app.services.units import unit
 
 log = logging.getLogger("paceline.reconciler")
 
+AT_WORK = ("pending", "running", "waiting_for_input")
+"""What a segment executes. While an agent asks a person, its session is open and somebody has to watch it."""
 RECONCILE_SECONDS = 60.0
 REMIND_SECONDS = 5.0
 
@@ -47,6 +50,7 @@ class Reconciler:
         while True:
             try:
                 await self.remind()
+                await self.deny_overdue()
                 if since >= RECONCILE_SECONDS:
                     await self.reconcile()
                     since = 0.0
@@ -74,7 +78,7 @@ class Reconciler:
             select(Pipeline.id, Pipeline.attempt, Pipeline.epoch)
             .join(Directory, Directory.id == Pipeline.directory_id)
             .where(
-                Pipeline.status.in_(("pending", "running")),
+                Pipeline.status.in_(AT_WORK),
                 Directory.holder_id == Pipeline.id,
                 Directory.holder_attempt == Pipeline.attempt,
             )
@@ -87,7 +91,7 @@ class Reconciler:
         try:
             async with unit(self._sessions, "recover") as db:
                 run = await run_locks.guard(db, pipeline_id, epoch)
-                if run.status not in {"pending", "running"}:
+                if run.status not in AT_WORK:
                     return
                 transitions.recover_pipeline(db, run, "no live segment")
                 await scheduling.enqueue(db, self._engine, run)
@@ -114,6 +118,18 @@ class Reconciler:
                 await run_locks.lock_run(db, pipeline_id)
                 for gate in await db.scalars(select(Approval).where(*due, Approval.pipeline_id == pipeline_id)):
                     transitions.remind_gate(db, gate)
+
+    async def deny_overdue(self) -> None:
+        """Deny what an agent asked and nobody answered in time; whoever waits for the answer sees the row."""
+        due = (AgentRequest.status == "pending", AgentRequest.deadline <= datetime.now(UTC))
+        async with self._reads() as db:
+            waiting = (await db.scalars(select(AgentRequest.pipeline_id).where(*due).distinct())).all()
+        for pipeline_id in waiting:
+            async with self._sessions.begin() as db:
+                run = await run_locks.lock_run(db, pipeline_id)
+                overdue = select(AgentRequest).where(*due, AgentRequest.pipeline_id == pipeline_id)
+                for request in await db.scalars(overdue):
+                    request_transitions.expire(db, run, request)
 
 
 def _any_of(live: set[str], pipeline_id: int, attempt: int) -> bool:

@@ -49,11 +49,21 @@ async def read_run(db: AsyncSession, pipeline_id: int, epoch: int) -> Pipeline:
     return run
 
 
+async def check_epoch(db: AsyncSession, pipeline_id: int, epoch: int) -> None:
+    """StaleEpoch when `epoch` is over; cheap enough to be asked again and again."""
+    if await db.scalar(select(Pipeline.epoch).where(Pipeline.id == pipeline_id)) != epoch:
+        raise StaleEpoch(f"run {pipeline_id} is no longer in epoch {epoch}")
+
+
 async def _load(db: AsyncSession, pipeline_id: int) -> Pipeline:
     found = await db.scalars(
         select(Pipeline)
         .where(Pipeline.id == pipeline_id)
-        .options(selectinload(Pipeline.steps).selectinload(Step.approvals), joinedload(Pipeline.directory))
+        .options(
+            selectinload(Pipeline.steps).selectinload(Step.approvals),
+            selectinload(Pipeline.steps).selectinload(Step.open_requests),
+            joinedload(Pipeline.directory),
+        )
         .execution_options(populate_existing=True)
     )
     run = found.one()

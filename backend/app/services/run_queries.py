@@ -29,6 +29,7 @@ from app.schemas.runtime import Tokens
 from app.services.attempts import unpack_transcript
 from app.services.paging import cut_page, older_than
 from app.services.ports import RuntimeServer
+from app.services.requests import request_response
 
 
 class RunQueries:
@@ -71,7 +72,11 @@ class RunQueries:
         query = (
             select(Pipeline)
             .where(Pipeline.id == pipeline_id)
-            .options(steps.selectinload(Step.handoffs), steps.selectinload(Step.approvals))
+            .options(
+                steps.selectinload(Step.handoffs),
+                steps.selectinload(Step.approvals),
+                steps.selectinload(Step.open_requests),
+            )
         )
         async with self._reads() as db:
             run = (await db.scalars(query)).one_or_none()
@@ -88,6 +93,7 @@ class RunQueries:
             waiting_reason=await self._waiting_reason(run, places.get(run.id)),
             max_cost_usd=self._max_cost_usd,
             approval=_approval(gates),
+            requests=[request_response(request) for step in run.steps for request in step.open_requests],
             steps=[_step(step, tries.get(step.id, 0)) for step in run.steps],
         )
 

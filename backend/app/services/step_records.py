@@ -8,6 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.models import Attempt, Handoff, Pipeline, Step
 from app.schemas.handoff import Handoff as ParsedHandoff
+from app.schemas.permissions import PermissionRule, effective_rules
+from app.schemas.pipeline import FINAL_STEP
+from app.schemas.registry import AgentProfile, AgentStep
 from app.schemas.runtime import MessageResponse, SessionBinding
 from app.services import attempts, transitions
 
@@ -25,9 +28,16 @@ class Began:
 async def known_outcome(db: AsyncSession, step_id: int) -> str | None:
     """`done` or the failure's code when the step is already final in our rows, else None."""
     row = (await db.execute(select(Step.status, Step.error_code).where(Step.id == step_id))).one()
-    if row.status in {"pending", "running"}:
+    if row.status not in FINAL_STEP:
         return None
     return "done" if row.status == "done" else row.error_code or str(row.status)
+
+
+def rules_of(step: Step) -> tuple[PermissionRule, ...]:
+    """The permission rules of a step as they were when the run was created."""
+    profile = AgentProfile.model_validate(step.agent_snapshot)
+    own = AgentStep.model_validate({"agent": profile.name, "permissions": step.permissions or []})
+    return effective_rules(profile.permissions, own.permissions)
 
 
 async def begin(

@@ -1,5 +1,7 @@
 """Every status of a run, a step and a gate moves here, each with exactly one audit event.
 
+Waiting for a person whom an agent asks begins and ends in services/request_transitions.py.
+
 All functions expect an open write transaction in which the run was taken with services/run_locks.py.
 """
 
@@ -12,7 +14,7 @@ from app.errors import StaleEpoch, StateConflict
 from app.models import Approval, Pipeline, Step
 from app.schemas.audit import AuditType
 from app.schemas.pipeline import FINAL_PIPELINE, FINAL_STEP
-from app.services import audit
+from app.services import audit, request_transitions
 
 
 def _now() -> datetime:
@@ -68,6 +70,7 @@ def abort_pipeline(db: AsyncSession, run: Pipeline, actor: str) -> None:
     for step in run.steps:
         if step.status not in FINAL_STEP:
             _cancel_gates(db, step, actor)
+            request_transitions.cancel_all(db, step, actor)
             step.status = "aborted"
             step.error_code = "aborted"
             step.error_message = f"Aborted by {actor}."
@@ -107,7 +110,9 @@ def recover_pipeline(db: AsyncSession, run: Pipeline, reason: str) -> None:
 
 
 def start_step(db: AsyncSession, step: Step, *, number: int, model: str | None, resumed: bool) -> None:
-    """pending -> running; an already running step is only noted as resumed."""
+    """pending -> running; an already running step is only noted as resumed, one that asks a person goes on asking."""
+    if step.status == request_transitions.WAITING:
+        return
     kind: AuditType = "step.resumed" if step.status == "running" or resumed else "step.started"
     if step.status != "running":
         step.status = "running"
@@ -119,7 +124,8 @@ def start_step(db: AsyncSession, step: Step, *, number: int, model: str | None, 
 
 
 def finish_step(db: AsyncSession, step: Step, *, actor: str = audit.SYSTEM, cost: float | None = None) -> None:
-    """running (or waiting, for a gate) -> done."""
+    """running (or waiting, for a gate) -> done; what its agent still asked is cancelled."""
+    request_transitions.withdraw_all(db, step)
     step.status = "done"
     step.finished_at = _now()
     audit.record(
@@ -129,7 +135,8 @@ def finish_step(db: AsyncSession, step: Step, *, actor: str = audit.SYSTEM, cost
 
 
 def fail_step(db: AsyncSession, step: Step, code: str, message: str, actor: str = audit.SYSTEM) -> None:
-    """Any open state -> failed, with the reason."""
+    """Any open state -> failed, with the reason; what its agent still asked is cancelled."""
+    request_transitions.withdraw_all(db, step)
     step.status = "failed"
     step.error_code = code
     step.error_message = message

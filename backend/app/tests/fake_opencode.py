@@ -167,6 +167,7 @@ class FakeOpenCode:
             Route("/permission", self._permissions),
             Route("/permission/{id}/reply", self._reply, methods=["POST"]),
             Route("/question", self._questions),
+            Route("/question/{id}/{word:str}", self._reply, methods=["POST"]),
             Route("/{path:path}", self._page, methods=["GET", "POST"]),
         ]
         return _Guarded(Starlette(routes=routes), self.password)
@@ -275,18 +276,24 @@ class FakeOpenCode:
         return JSONResponse(True)
 
     async def _permissions(self, request: Request) -> Response:
-        return JSONResponse([one.body for one in self.requests.values() if one.directory == _directory(request)])
+        return JSONResponse(self._open(request, "per_"))
 
-    async def _questions(self, _: Request) -> Response:
-        return JSONResponse([])
+    async def _questions(self, request: Request) -> Response:
+        return JSONResponse(self._open(request, "que_"))
+
+    def _open(self, request: Request, kind: str) -> list[Json]:
+        there = [one for one in self.requests.values() if one.directory == _directory(request)]
+        return [one.body for one in there if one.id.startswith(kind)]
 
     async def _reply(self, request: Request) -> Response:
+        word = request.path_params.get("word")
+        name = "Permission" if word is None else "Question"
         found = self.requests.get(request.path_params["id"])
-        if found is None or found.directory != _directory(request):
-            raise _Missing("PermissionNotFoundError", "Permission request not found")
+        if found is None or found.directory != _directory(request) or not found.id.startswith(name[:3].lower()):
+            raise _Missing(f"{name}NotFoundError", f"{name} request not found")
         del self.requests[found.id]
         if not found.answer.done():
-            found.answer.set_result(await request.json())
+            found.answer.set_result({"reply": "reject"} if word == "reject" else await request.json())
         return JSONResponse(True)
 
     async def _page(self, _: Request) -> Response:

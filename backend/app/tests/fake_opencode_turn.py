@@ -77,7 +77,7 @@ class Turn:
     # The provider
 
     def _request(self, prompt: str | None = None) -> Request:
-        tools = [] if prompt else offered(self._fake.rules(self._agent) + self._session.rules)
+        tools = [] if prompt else offered([*self._fake.rules(self._agent), *self._session.rules])
         messages: list[Json] = [{"role": "system", "content": f"You are {self._agent}."}]
         if prompt:
             messages.append({"role": "user", "content": prompt})
@@ -170,13 +170,13 @@ class Turn:
             message, {"type": "tool", "tool": call.tool, "callID": f"call_{identity('c')}", "state": state}
         )
         self._update(part, state={"status": "running", "input": arguments, "time": {"start": now()}})
-        rules = self._fake.rules(self._agent) + self._session.rules
+        rules = [*self._fake.rules(self._agent), *self._session.rules]
         if call.tool not in offered(rules):
             self._update(part, tool="invalid", state=_done(arguments, f"unavailable tool '{call.tool}'"))
             return
         try:
             await self._allowed(call.tool, arguments, part)
-            output = await (self._task(arguments) if call.tool == "task" else self._run(call.tool, arguments))
+            output = await self._run(call.tool, arguments, part)
             self._update(part, state=_done(arguments, output, call.tool))
         except ToolFailure as failure:
             ended = {
@@ -187,11 +187,15 @@ class Turn:
             }
             self._update(part, state=ended)
 
-    async def _run(self, tool: str, arguments: Mapping[str, Any]) -> str:
+    async def _run(self, tool: str, arguments: Mapping[str, Any], part: Json) -> str:
+        if tool == "task":
+            return await self._task(arguments)
+        if tool == "question":
+            return await self._question(arguments, part)
         return await run_tool(tool, arguments, self._session.directory)
 
     async def _allowed(self, tool: str, arguments: Mapping[str, Any], part: Json) -> None:
-        rules = self._fake.rules(self._agent) + self._session.rules
+        rules = [*self._fake.rules(self._agent), *self._session.rules]
         for permission, subject in needs(tool, arguments, self._session.directory):
             verdict = action(rules, permission, subject)
             if verdict == "deny":
@@ -200,25 +204,35 @@ class Turn:
                 await self._ask_person(permission, subject, part)
 
     async def _ask_person(self, permission: str, subject: str, part: Json) -> None:
-        body = {
-            "id": identity("per"),
-            "sessionID": self._session.id,
-            "permission": permission,
-            "patterns": [subject],
-            "metadata": {},
-            "always": [subject],
-            "tool": {"messageID": part["messageID"], "callID": part["callID"]},
-        }
-        answer: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
-        self._fake.requests[body["id"]] = OpenRequest(body["id"], self._session.directory, body, answer)
-        self._fake.emit(self._session, "permission.asked", body)
-        reply = await answer
+        metadata = {"command": subject} if permission == "bash" else {"filepath": subject, "diff": "+ new"}
+        values = {"permission": permission, "patterns": [subject], "metadata": metadata, "always": [subject]}
+        reply = await self._reply_to("permission.asked", identity("per"), values, part)
         if reply["reply"] == "reject":
             self._stopped = not reply.get("message")
             raise ToolFailure(REJECTED + str(reply.get("message") or ""))
 
+    async def _question(self, arguments: Mapping[str, Any], part: Json) -> str:
+        questions = arguments["questions"]
+        reply = await self._reply_to("question.asked", identity("que"), {"questions": questions}, part)
+        if "answers" not in reply:
+            self._stopped = True
+            raise ToolFailure("The user dismissed this question")
+        given = zip(questions, reply["answers"], strict=True)
+        return " ".join(f'"{asked["question"]}"="{", ".join(chosen)}"' for asked, chosen in given)
+
+    async def _reply_to(self, event: str, request_id: str, values: Json, part: Json) -> Json:
+        asker = {"messageID": part["messageID"], "callID": part["callID"]}
+        body: Json = {"id": request_id, "sessionID": self._session.id, **values, "tool": asker}
+        answer: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
+        self._fake.requests[request_id] = OpenRequest(request_id, self._session.directory, body, answer)
+        self._fake.emit(self._session, event, body)
+        return await answer
+
     async def _task(self, arguments: Mapping[str, Any]) -> str:
-        rules = [*self._session.rules, {"permission": "task", "pattern": "*", "action": "deny"}]
+        rules = [
+            *(one for one in self._session.rules if "deny" in one.values() or "external_directory" in one.values()),
+            {"permission": "task", "pattern": "*", "action": "deny"},
+        ]
         agent = str(arguments["subagent_type"])
         child = self._fake.new_session(
             self._session.directory, {"title": "sub", "parentID": self._session.id, "permission": rules}
