@@ -89,8 +89,12 @@ def spawn(command: list[str], environment: Mapping[str, str], folder: Path, log:
         os.close(descriptor)
 
 
-def end_server(server: ProcessIdentity, mark: str, patience: float = 10) -> None:
-    """End a server and everything it started: TERM, some patience, KILL. Blocks; nothing is left afterwards."""
+def end_server(server: ProcessIdentity, mark: str, patience: float = 3) -> None:
+    """End a server and everything it started: TERM, some patience, KILL. Blocks; nothing is left afterwards.
+
+    Idle servers end within a second; in the middle of a turn OpenCode does not answer TERM at all,
+    and what is left of that turn is the same as after KILL.
+    """
     family = _descendants(server)
     if server.alive():
         _signal([server.pid], signal.SIGTERM)
