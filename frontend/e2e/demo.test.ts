@@ -5,7 +5,7 @@ import { launchBrowser } from "./browser";
 import { type Demo, startDemo } from "./demo";
 import { expectAccessible, expectNoSideScroll, openPage, type WatchedPage } from "./watched-page";
 
-const GATE_MS = 90_000;
+const GATE_MS = 180_000;
 const COMMENT = "Say it in one sentence, please.";
 
 let browser: Browser;
@@ -22,7 +22,7 @@ beforeAll(async () => {
   demo = await startDemo();
   watched = await openPage(browser, demo.origin);
   page = watched.page;
-}, 150_000);
+}, 240_000);
 
 afterAll(async () => {
   await browser?.close();

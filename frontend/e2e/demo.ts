@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const START_MS = 90_000;
+const START_MS = 180_000;
 const END_MS = 45_000;
 
 /** A running demo: the address with the login in it, as it was printed. */

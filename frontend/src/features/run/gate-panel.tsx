@@ -22,47 +22,54 @@ function reminderLine(approval: Approval | null, now: number): string | null {
   return approval.remind_at && `reminder at ${clock(approval.remind_at, now)}`;
 }
 
-function GateHead({ run, gate, now }: GatePanelProps) {
-  const approval = approvalOf(run, gate);
+/** What a person weighs before deciding: how much changed, what it cost, what is open. */
+function Weights({ run, gate }: { run: Run; gate: Step }) {
   const diff = useDiff(run).data;
   const questions = countQuestions(handoffBefore(run, gate));
+  return (
+    <div className="meta">
+      {diff?.available && (
+        <span>
+          changes{" "}
+          <b>
+            <DiffCounts diff={diff} />
+          </b>
+        </span>
+      )}
+      <span>
+        cost so far <b>{costWord(run)}</b>
+      </span>
+      <span>
+        <b>{plural(questions, "open question")}</b>
+      </span>
+    </div>
+  );
+}
+
+function GateHead({ run, gate, now }: GatePanelProps) {
+  const approval = approvalOf(run, gate);
   const reminder = reminderLine(approval, now);
+  const waiting = gate.status === "waiting_for_approval";
   return (
     <header>
       <div className="flex flex-wrap items-baseline justify-between gap-2.5">
         <h2 className="text-[15px]">{showHidden(approval?.question || gate.description || "Go on?")}</h2>
         {reminder && <small className="text-ink-2">{reminder}</small>}
       </div>
-      <div className="meta">
-        {diff?.available && (
-          <span>
-            changes{" "}
-            <b>
-              <DiffCounts diff={diff} />
-            </b>
-          </span>
-        )}
-        <span>
-          cost so far <b>{costWord(run)}</b>
-        </span>
-        <span>
-          <b>{plural(questions, "open question")}</b>
-        </span>
-      </div>
+      {waiting ? <Weights run={run} gate={gate} /> : <Decided approval={approval} gate={gate} now={now} />}
     </header>
   );
 }
 
+/** A gate that is not open: the run has not come here yet, or who decided what. */
 function Decided({ approval, gate, now }: { approval: Approval | null; gate: Step; now: number }) {
   if (!approval?.decided_at) {
-    return (
-      <p className="text-ink-2">{gate.status === "pending" ? "The run is not here yet." : stepWord(gate.status)}</p>
-    );
+    return <p className="meta">{gate.status === "pending" ? "The run is not here yet." : stepWord(gate.status)}</p>;
   }
   return (
-    <div className="grid gap-2">
-      <p>
-        <b className="font-semibold capitalize">{approval.status}</b> by {approval.decided_by ?? "somebody"} at{" "}
+    <div className="mt-1.5 grid gap-2">
+      <p className="text-ink-2">
+        <b className="font-semibold text-ink capitalize">{approval.status}</b> by {approval.decided_by ?? "somebody"} at{" "}
         {clock(approval.decided_at, now)}
       </p>
       {approval.comment && <Markdown text={approval.comment} />}
@@ -70,30 +77,31 @@ function Decided({ approval, gate, now }: { approval: Approval | null; gate: Ste
   );
 }
 
+function Handed({ run, gate }: { run: Run; gate: Step }) {
+  const handoff = handoffBefore(run, gate);
+  if (handoff) return <HandoffView handoff={handoff} />;
+  return (
+    <div className="hand">
+      <p className="hand-whole bg-panel px-[18px] py-3 text-ink-3">There is no hand-off before this gate.</p>
+    </div>
+  );
+}
+
 export function GatePanel({ run, gate, now }: GatePanelProps) {
   const waiting = gate.status === "waiting_for_approval";
-  const handoff = handoffBefore(run, gate);
   return (
     <section className="panel gate min-w-0" aria-label="Approval" data-decided={!waiting || undefined}>
       <GateHead run={run} gate={gate} now={now} />
-      {handoff ? (
-        <HandoffView handoff={handoff} />
-      ) : (
-        <div className="hand">
-          <p className="hand-whole bg-panel px-[18px] py-3 text-ink-3">There is no hand-off before this gate.</p>
+      <Handed run={run} gate={gate} />
+      {waiting && (
+        <div className="gate-body">
+          {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls must be reachable by keyboard. */}
+          <section className="gate-changes" aria-label="Changes" tabIndex={0}>
+            <Changes run={run} />
+          </section>
+          <GateDecision run={run} gate={gate} />
         </div>
       )}
-      <div className="gate-body">
-        {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls must be reachable by keyboard. */}
-        <section className="gate-changes" aria-label="Changes" tabIndex={0}>
-          <Changes run={run} />
-        </section>
-        {waiting ? (
-          <GateDecision run={run} gate={gate} />
-        ) : (
-          <Decided approval={approvalOf(run, gate)} gate={gate} now={now} />
-        )}
-      </div>
     </section>
   );
 }

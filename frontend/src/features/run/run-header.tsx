@@ -63,7 +63,7 @@ export function RunHeader({ run, now }: { run: Run; now: number }) {
         </Link>{" "}
         / {run.id}
       </small>
-      <div className="flex flex-wrap items-center gap-2.5">
+      <div className="flex min-h-8 flex-wrap items-center gap-2.5">
         <h1>{showHidden(run.title)}</h1>
         <span role="status">
           <StatusPill status={run.status}>{runWord(run)}</StatusPill>
