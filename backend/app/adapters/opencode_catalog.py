@@ -1,5 +1,6 @@
 """What OpenCode offers in a directory: models with prices and where they send prompts, agents, the default."""
 
+import asyncio
 import difflib
 import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
@@ -116,8 +117,8 @@ class Catalog:
 
 async def read_catalog(http: OpencodeHttp, directory: str) -> Catalog:
     """The models that can be used in a directory now."""
-    usable = _mapping(await http.get("/config/providers", directory))
-    config = _mapping(await http.get("/config", directory))
+    answers = await asyncio.gather(http.get("/config/providers", directory), http.get("/config", directory))
+    usable, config = (_mapping(answer) for answer in answers)
     stated = _stated_prices(config)
     connected = [WireProvider.model_validate(one) for one in _items(usable.get("providers"))]
     entries = [entry for provider in connected for entry in _entries(provider, stated, connected=True)]

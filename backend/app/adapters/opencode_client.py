@@ -175,8 +175,9 @@ class OpenCodeClient:
     ) -> bool:
         """Send what has to be sent; True when a stored answer makes that unnecessary."""
         binding = self._bindings[session_id]
-        statuses = await self._api.statuses(binding.directory)
-        messages = await self._messages(session_id)
+        fresh = self._sent.get(session_id) is NEVER_SENT
+        statuses = {} if fresh else await self._api.statuses(binding.directory)
+        messages = [] if fresh else await self._messages(session_id)
         turn = TurnMessages.find(messages, binding.message_id)
         running = session_id in statuses
         before = frozenset() if running else frozenset(reply.info.id for reply in turn.replies)
@@ -204,7 +205,7 @@ class OpenCodeClient:
             await self._explain(session_id, agent, model, None)
             raise
         if watch.refused:
-            self._sent[session_id] = NEVER_SENT
+            self._sent[session_id] = SentPrompt(at=float("-inf"))
             await self._explain(session_id, agent, model, watch.stray_error)
 
     async def _explain(self, session_id: str, agent: str | None, model: str | None, error: TurnError | None) -> None:

@@ -49,6 +49,11 @@ class TurnMessages:
         return None
 
     @property
+    def has_children(self) -> bool:
+        """Whether a sub-agent may have worked in a session of its own."""
+        return any(part.type == "subtask" or part.tool == "task" for one in self.messages for part in one.parts)
+
+    @property
     def is_complete(self) -> bool:
         """The answer is whole: completed, without error, with a proper end."""
         return self.answer is not None and self.answer.info.ended_properly
@@ -71,7 +76,7 @@ async def read_turn(
     unknown. `stray_error` is an error that OpenCode reported without storing it in a message.
     """
     turn = TurnMessages.find(await api.messages(session_id), message_id)
-    children = (await api.family(session_id))[1:] if turn.replies else []
+    children = (await api.family(session_id))[1:] if turn.has_children else []
     nested = await asyncio.gather(*(api.messages(child) for child in children))
     transcript = [_priced(message, priced) for message in turn.messages]
     transcript += [_priced(message, priced, child=True) for messages in nested for message in messages]

@@ -64,6 +64,7 @@ async def test_an_aborted_turn_is_run_again_under_the_same_id(case: Case) -> Non
     prompt = "[[http:400:1]] [[say:second time]]"
     first = await case.client.send_message(session, prompt, "writer", "scripted/alpha")
     assert first.error is not None
+    case.server.take_its_time()
     second = await case.client.send_message(session, prompt, "writer", "scripted/alpha")
     assert (second.text, second.error, second.message_id) == ("second time", None, binding.message_id)
     prompts = [message for message in second.transcript if message.role == "user"]
