@@ -142,7 +142,7 @@ def _only_server(settings: Settings) -> Iterator[None]:
     if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
         yield
         return
-    file = Path(str(url.database))
+    file = Path(str(url.database)).resolve()
     lock = FileLock.beside(file)
     try:
         lock.acquire()
