@@ -53,7 +53,9 @@ def needs(tool: str, arguments: Mapping[str, Any], directory: str) -> list[tuple
     found = []
     if isinstance(path, str) and not Path(path).is_relative_to(directory):
         found.append(("external_directory", f"{Path(path).parent}/*"))
-    subject = arguments.get("command") or path or "*"
+    if tool == "question":
+        return found
+    subject = arguments.get("command") or path or arguments.get("subagent_type") or "*"
     return [*found, (PERMISSION_OF.get(tool, tool), str(subject))]
 
 

@@ -11,6 +11,7 @@ from typing import Protocol
 from app.adapters.opencode_client import ClientTiming, OpenCodeClient, new_message_id
 from app.adapters.opencode_http import EndpointSource
 from app.adapters.opencode_process import OpenCodeServer
+from app.adapters.opencode_requests import RequestDesk
 from app.demo.provider import ScriptedProvider
 from app.demo.provider_config import ScriptedModel, ScriptedSetup
 from app.schemas.runtime import LiveEvent, MessageResponse, SessionBinding, StepLimits
@@ -105,9 +106,14 @@ class Case:
         self._stack = stack
         self.client = self.new_client()
 
-    def new_client(self, source: EndpointSource | None = None, timing: ClientTiming | None = None) -> OpenCodeClient:
+    def new_client(
+        self,
+        source: EndpointSource | None = None,
+        timing: ClientTiming | None = None,
+        desk: RequestDesk | None = None,
+    ) -> OpenCodeClient:
         """Another client of the same server, as a restarted process of ours would have."""
-        client = OpenCodeClient(source or self.server.source, self.shown.append, timing)
+        client = OpenCodeClient(source or self.server.source, self.shown.append, timing, desk)
         self._stack.push_async_callback(client.aclose)
         return client
 
