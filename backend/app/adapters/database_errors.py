@@ -56,6 +56,11 @@ def as_unavailable(error: SQLAlchemyError) -> Unavailable | None:
     return _from_sqlstate(sqlstate)
 
 
+def sqlite_failure(error: sqlite3.Error) -> Unavailable:
+    """What to tell about a failure of SQLite itself, for code that uses it without SQLAlchemy."""
+    return _from_sqlite(error) or DatabaseUnavailable(f"SQLite says: {error}.")
+
+
 def is_lasting(error: SQLAlchemyError) -> bool:
     """True for an outage that is more than a lock: full, read-only, broken or gone."""
     known = as_unavailable(error)

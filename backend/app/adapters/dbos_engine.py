@@ -6,7 +6,7 @@ of the queues and of the version are part of the stored data: changing one leave
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
@@ -210,6 +210,14 @@ class DbosEngine:
         """
         found = await self._client.list_workflows_async(status=LIVE, load_input=False, load_output=False)
         return {workflow.workflow_id for workflow in found}
+
+    async def forget(self, prefixes: Sequence[str]) -> None:
+        """Delete the records of all work whose ids begin so. Never call it in a transaction."""
+        found = await self._client.list_workflows_async(
+            workflow_id_prefix=list(prefixes), load_input=False, load_output=False
+        )
+        if found:
+            await self._client.delete_workflows_async([workflow.workflow_id for workflow in found])
 
     async def cancel(self, workflow_id: str) -> None:
         """Take enqueued or hung work away; nothing happens when it has ended. Never call it in a transaction."""

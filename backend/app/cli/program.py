@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from app.cli import (
+    db_commands,
     decision_commands,
     demo_command,
     doctor_command,
@@ -31,6 +32,7 @@ program = typer.Typer(
 for _part in (server_commands, demo_command, run_commands, decision_commands, setting_commands, doctor_command):
     for _command in _part.COMMANDS:
         program.command()(_command)
+program.add_typer(db_commands.group)
 
 
 def _show_version(wanted: bool) -> None:

@@ -77,7 +77,7 @@ class Running:
         """Wait until a prompt was sent so often."""
 
         async def there() -> bool:
-            return self.client.send_message.call_count >= times
+            return bool(self.client.send_message.call_count >= times)
 
         await eventually(there)
 
