@@ -134,10 +134,13 @@ async def test_the_demo_from_its_start_through_the_gate_to_ctrl_c(demo: Demo, mo
     for change in ("+    if basket.subtotal >= FREE_FROM:", "+class ShippingEdgesTest", "+- Fixed: a basket of"):
         assert change in diff
     await demo.says("Ctrl-C ends it.")
+    await ctrl_c_in_mid_run_leaves_nothing(demo, run["working_dir"])
 
-    # Ctrl-C comes in the middle of another run, whose agent waits for a command.
+
+async def ctrl_c_in_mid_run_leaves_nothing(demo: Demo, directory: str) -> None:
+    """Start another run, whose agent waits for a command, and press Ctrl-C twice."""
     waiting = '[[tool:bash:{"command":"sleep 300","description":"Wait"}]]'
-    assert (await cli("run", "plan_only", waiting, "-C", run["working_dir"])).code == 0
+    assert (await cli("run", "plan_only", waiting, "-C", directory)).code == 0
     deadline = time.monotonic() + 60
     while not any("sleep 300" in line for line in demo.left()):
         assert time.monotonic() < deadline, demo.left()
