@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from app.errors import AmbiguousModel, UnknownModel, UnknownOpencodeAgent
+from app.errors import UnknownModel, UnknownOpencodeAgent
 from app.schemas.runtime import ModelKind, StepLimits, Tokens
 from app.tests.contract.runtimes import Case
 
@@ -200,14 +200,3 @@ async def test_the_lists_say_what_can_be_picked(case: Case) -> None:
 async def test_a_step_may_answer_without_any_limit_being_close(case: Case) -> None:
     limits = StepLimits(model_calls=1, budget_usd=1, wall_clock=60, silence=60, retry_total=0)
     assert (await case.send("[[say:within limits]]", limits=limits)).text == "within limits"
-
-
-def test_two_providers_with_one_model_name_are_told_apart() -> None:
-    from app.adapters.opencode_catalog import Catalog
-    from app.schemas.runtime import ModelEntry
-
-    catalog = Catalog(tuple(ModelEntry(provider=name, id="gpt-4o", name="GPT") for name in ("one", "two")))
-    with pytest.raises(AmbiguousModel) as several:
-        catalog.resolve("gpt-4o")
-    assert several.value.errors[0].candidates == ("one/gpt-4o", "two/gpt-4o")
-    assert catalog.resolve("two/gpt-4o") == "two/gpt-4o"
