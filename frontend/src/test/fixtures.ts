@@ -88,6 +88,7 @@ export function aRun(change: Partial<Run> = {}): Run {
     cost: 0.12,
     warnings: [],
     max_cost_usd: null,
+    requests: [],
     approval: null,
     steps: [aStep()],
     ...change,
@@ -204,15 +205,21 @@ export const TEMPLATES: Template[] = [
     name: "quick_fix",
     description: "developer, approval, reviewer",
     steps: [
-      { type: "agent", agent: "developer", description: "Implement the fix", model: "anthropic/claude-opus-4-5" },
+      {
+        type: "agent",
+        agent: "developer",
+        description: "Implement the fix",
+        model: "anthropic/claude-opus-4-5",
+        permissions: [],
+      },
       { type: "approval", description: "Is the fix good enough?", remind_after_hours: null },
-      { type: "agent", agent: "senior_reviewer", description: "Review the fix", model: null },
+      { type: "agent", agent: "senior_reviewer", description: "Review the fix", model: null, permissions: [] },
     ],
   },
   {
     name: "issue_only",
     description: "a well-formed issue, no code",
-    steps: [{ type: "agent", agent: "developer", description: "Write the issue", model: null }],
+    steps: [{ type: "agent", agent: "developer", description: "Write the issue", model: null, permissions: [] }],
   },
 ];
 

@@ -415,6 +415,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/pipelines/{pipeline_id}/requests/{request_id}/answer": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Answer Request
+         * @description Answer an open request; the first answer counts, a second one is refused with 409.
+         */
+        post: operations["answer_request"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/pipelines/{pipeline_id}/restart": {
         parameters: {
             query?: never;
@@ -555,6 +575,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/requests": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Requests
+         * @description Permissions and questions of agents, newest first.
+         */
+        get: operations["list_requests"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -583,6 +623,11 @@ export interface components {
             /** Opencode Agent */
             opencode_agent: string;
             /**
+             * Permissions
+             * @default []
+             */
+            permissions: components["schemas"]["PermissionRule"][];
+            /**
              * System Prompt Additions
              * @default
              */
@@ -603,6 +648,59 @@ export interface components {
             opencode_agent: string;
         };
         /**
+         * AgentRequestResponse
+         * @description A request of an agent, open or decided.
+         */
+        AgentRequestResponse: {
+            /** Answered At */
+            answered_at: string | null;
+            /** Answered By */
+            answered_by: string | null;
+            /** Answers */
+            answers: string[][] | null;
+            /**
+             * Asked At
+             * Format: date-time
+             */
+            asked_at: string;
+            /** Attempt */
+            attempt: number;
+            /**
+             * Deadline
+             * Format: date-time
+             */
+            deadline: string;
+            details: components["schemas"]["RequestDetails"];
+            /** Id */
+            id: number;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "permission" | "question";
+            /** Message */
+            message: string | null;
+            /** Patterns */
+            patterns: string[];
+            /** Pipeline Id */
+            pipeline_id: number;
+            /** Remember */
+            remember: boolean;
+            /** Reply */
+            reply: ("once" | "reject") | null;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "pending" | "answered" | "denied" | "expired" | "cancelled";
+            /** Step Id */
+            step_id: number;
+            /** Sub Agent */
+            sub_agent: boolean;
+            /** Tool */
+            tool: string;
+        };
+        /**
          * AgentStep
          * @description A step that an agent does.
          */
@@ -617,10 +715,37 @@ export interface components {
             /** Model */
             model?: string | null;
             /**
+             * Permissions
+             * @default []
+             */
+            permissions: components["schemas"]["PermissionRule"][];
+            /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
              */
             type: "agent";
+        };
+        /**
+         * AnswerRequest
+         * @description Body of an answer. `answers` (for each question its labels or own text) belong to a question.
+         *
+         *     `remember` allows exactly the same for the rest of this run.
+         */
+        AnswerRequest: {
+            /** Answers */
+            answers?: string[][] | null;
+            /** Message */
+            message?: string | null;
+            /**
+             * Remember
+             * @default false
+             */
+            remember: boolean;
+            /**
+             * Reply
+             * @enum {string}
+             */
+            reply: "once" | "reject";
         };
         /**
          * ApprovalPage
@@ -772,7 +897,7 @@ export interface components {
              * Type
              * @enum {string}
              */
-            type: "pipeline.created" | "pipeline.queued" | "pipeline.started" | "pipeline.waiting" | "pipeline.resumed" | "pipeline.done" | "pipeline.failed" | "pipeline.aborted" | "pipeline.restarted" | "pipeline.recovered" | "step.started" | "step.waiting" | "step.resumed" | "step.done" | "step.failed" | "step.skipped" | "step.aborted" | "step.reset" | "step.model_changed" | "handoff.edited" | "approval.requested" | "approval.reminded" | "approval.approved" | "approval.rejected" | "approval.changes_requested" | "approval.cancelled" | "registry.reloaded" | "registry.rejected" | "pipeline.pruned" | "retention.applied";
+            type: "pipeline.created" | "pipeline.queued" | "pipeline.started" | "pipeline.waiting" | "pipeline.resumed" | "pipeline.done" | "pipeline.failed" | "pipeline.aborted" | "pipeline.restarted" | "pipeline.recovered" | "step.started" | "step.waiting" | "step.resumed" | "step.done" | "step.failed" | "step.skipped" | "step.aborted" | "step.reset" | "step.model_changed" | "handoff.edited" | "approval.requested" | "approval.reminded" | "approval.approved" | "approval.rejected" | "approval.changes_requested" | "approval.cancelled" | "request.asked" | "request.answered" | "request.denied" | "request.expired" | "request.cancelled" | "registry.reloaded" | "registry.rejected" | "pipeline.pruned" | "retention.applied";
         };
         /**
          * AuditFrame
@@ -1091,6 +1216,24 @@ export interface components {
             version: string | null;
         };
         /**
+         * PermissionRule
+         * @description One rule. `pattern` is about what the tool is used on: the command of bash, the path of edit and read.
+         */
+        PermissionRule: {
+            /**
+             * Action
+             * @enum {string}
+             */
+            action: "allow" | "deny" | "ask";
+            /**
+             * Pattern
+             * @default *
+             */
+            pattern: string;
+            /** Tool */
+            tool: string;
+        };
+        /**
          * PipelineCreateRequest
          * @description A new run. Exactly one of `template` and `custom_steps`; unknown keys are refused.
          *
@@ -1163,6 +1306,8 @@ export interface components {
             prompt: string;
             /** Queue Position */
             queue_position: number | null;
+            /** Requests */
+            requests: components["schemas"]["AgentRequestResponse"][];
             /** Started At */
             started_at: string | null;
             /**
@@ -1230,6 +1375,44 @@ export interface components {
             working_dir: string;
         };
         /**
+         * Question
+         * @description One question of an agent.
+         */
+        Question: {
+            /**
+             * Custom
+             * @default true
+             */
+            custom: boolean;
+            /**
+             * Header
+             * @default
+             */
+            header: string;
+            /**
+             * Multiple
+             * @default false
+             */
+            multiple: boolean;
+            /** Options */
+            options: components["schemas"]["QuestionOption"][];
+            /** Question */
+            question: string;
+        };
+        /**
+         * QuestionOption
+         * @description One answer to choose.
+         */
+        QuestionOption: {
+            /**
+             * Description
+             * @default
+             */
+            description: string;
+            /** Label */
+            label: string;
+        };
+        /**
          * RegistryProblem
          * @description One wrong place; line and column count from 1 and are None when the file could not be read at all.
          */
@@ -1260,6 +1443,32 @@ export interface components {
             problems: components["schemas"]["RegistryProblem"][];
             /** Sources */
             sources: string[];
+        };
+        /**
+         * RequestDetails
+         * @description What a person needs to see to decide; what does not apply is None or empty.
+         */
+        RequestDetails: {
+            /** Call Id */
+            call_id: string | null;
+            /** Command */
+            command: string | null;
+            /** Diff */
+            diff: string | null;
+            /** File Path */
+            file_path: string | null;
+            /** Questions */
+            questions: components["schemas"]["Question"][];
+        };
+        /**
+         * RequestPage
+         * @description A page of requests, newest first.
+         */
+        RequestPage: {
+            /** Items */
+            items: components["schemas"]["AgentRequestResponse"][];
+            /** Next Cursor */
+            next_cursor: string | null;
         };
         /**
          * ResetFrame
@@ -1697,7 +1906,7 @@ export interface operations {
             query?: {
                 pipeline_id?: number | null;
                 step_id?: number | null;
-                type?: ("pipeline.created" | "pipeline.queued" | "pipeline.started" | "pipeline.waiting" | "pipeline.resumed" | "pipeline.done" | "pipeline.failed" | "pipeline.aborted" | "pipeline.restarted" | "pipeline.recovered" | "step.started" | "step.waiting" | "step.resumed" | "step.done" | "step.failed" | "step.skipped" | "step.aborted" | "step.reset" | "step.model_changed" | "handoff.edited" | "approval.requested" | "approval.reminded" | "approval.approved" | "approval.rejected" | "approval.changes_requested" | "approval.cancelled" | "registry.reloaded" | "registry.rejected" | "pipeline.pruned" | "retention.applied") | null;
+                type?: ("pipeline.created" | "pipeline.queued" | "pipeline.started" | "pipeline.waiting" | "pipeline.resumed" | "pipeline.done" | "pipeline.failed" | "pipeline.aborted" | "pipeline.restarted" | "pipeline.recovered" | "step.started" | "step.waiting" | "step.resumed" | "step.done" | "step.failed" | "step.skipped" | "step.aborted" | "step.reset" | "step.model_changed" | "handoff.edited" | "approval.requested" | "approval.reminded" | "approval.approved" | "approval.rejected" | "approval.changes_requested" | "approval.cancelled" | "request.asked" | "request.answered" | "request.denied" | "request.expired" | "request.cancelled" | "registry.reloaded" | "registry.rejected" | "pipeline.pruned" | "retention.applied") | null;
                 since?: string | null;
                 until?: string | null;
                 limit?: number;
@@ -2322,6 +2531,42 @@ export interface operations {
             };
         };
     };
+    answer_request: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                pipeline_id: number;
+                request_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AnswerRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PipelineResponse"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     restart_pipeline: {
         parameters: {
             query?: never;
@@ -2507,6 +2752,40 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RegistryStatus"];
+                };
+            };
+        };
+    };
+    list_requests: {
+        parameters: {
+            query?: {
+                status?: ("pending" | "answered" | "denied" | "expired" | "cancelled") | null;
+                pipeline_id?: number | null;
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RequestPage"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
         };
