@@ -1,6 +1,7 @@
 """The data directory: made private, with the token and the name of this worker kept in it."""
 
 import os
+import re
 import secrets
 import socket
 from collections.abc import Callable
@@ -12,6 +13,8 @@ TOKEN_FILE = "token"
 WORKER_FILE = "worker-id"
 SERVER_FILE = "server.json"
 
+_WORD = re.compile(r"[!-~]+")
+
 
 def prepare(data_dir: Path) -> None:
     """Create the directory for its owner alone; Unavailable when that is not possible."""
@@ -22,7 +25,10 @@ def prepare(data_dir: Path) -> None:
 
 
 def token(data_dir: Path, given: str | None) -> str:
-    """The API token: the given one, else the kept one, else a new one of 256 bits, kept with mode 0600."""
+    """The API token: the given one, else the kept one, else a new one of 256 bits, kept with mode 0600.
+
+    Unavailable when the file holds something that cannot be sent in a header.
+    """
     return given or _kept(data_dir / TOKEN_FILE, lambda: secrets.token_urlsafe(32))
 
 
@@ -44,9 +50,13 @@ def write_private(path: Path, text: str) -> None:
 
 def _kept(path: Path, make: Callable[[], str]) -> str:
     try:
-        found = path.read_text(encoding="utf-8").strip()
+        found = path.read_text(encoding="ascii").strip()
     except FileNotFoundError:
         found = ""
+    except UnicodeDecodeError:
+        found = "\0"
+    if found and not _WORD.fullmatch(found):
+        raise Unavailable(f"{path} is damaged: it should hold one word. Delete it; the next start makes a new one.")
     if found:
         return found
     made = make()

@@ -9,13 +9,14 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, NullPool, create_engine, func, select
+from sqlalchemy import Connection, NullPool, create_engine, func, inspect, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.adapters.database import sync_url
 from app.adapters.database_errors import as_unavailable
 from app.adapters.sqlite_connection import prepare_sqlite
 from app.errors import DatabaseUnavailable
+from app.models import Base
 
 SCHEMA_LOCK = 0x7061_6364
 """Key of the advisory lock under which a PostgreSQL database is migrated."""
@@ -37,9 +38,14 @@ def upgrade_schema_blocking(url: str) -> None:
             config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
             config.attributes["connection"] = connection
             _refuse_newer(connection, ScriptDirectory.from_config(config))
+            _refuse_others(connection)
             command.upgrade(config, "head")
     except SQLAlchemyError as error:
-        raise as_unavailable(error) or error from error
+        known = as_unavailable(error)
+        if known is None:
+            reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+            known = DatabaseUnavailable(f"The database could not be brought up to date, and is as it was: {reason}.")
+        raise known from error
 
 
 def migrations_folder() -> Path:
@@ -72,6 +78,18 @@ def migration_connection(url: str) -> Iterator[Connection]:
                 raise DatabaseUnavailable(f"The migration would leave table {broken[0]} with broken references.")
     finally:
         engine.dispose()
+
+
+def _refuse_others(connection: Connection) -> None:
+    """A database without a schema of ours must be empty but for what the queue keeps there."""
+    if MigrationContext.configure(connection).get_current_heads():
+        return
+    foreign = set(inspect(connection).get_table_names()) & set(Base.metadata.tables)
+    if foreign:
+        raise DatabaseUnavailable(
+            f"This is no database of Paceline: it has the table {min(foreign)}, but no schema version. "
+            "Give another PACELINE_DATABASE_URL, or restore a backup."
+        )
 
 
 def _refuse_newer(connection: Connection, scripts: ScriptDirectory) -> None:

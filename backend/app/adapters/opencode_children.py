@@ -64,9 +64,16 @@ class ServerRecord:
     def read(cls, path: Path) -> "ServerRecord | None":
         """The record in a file, None when there is none that can be read."""
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            found = cls(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, RecursionError):
             return None
+        return found if found._is_plausible() else None
+
+    def _is_plausible(self) -> bool:
+        """A file that something else wrote or cut must not make us end a process that is not ours."""
+        numbers = isinstance(self.pid, int) and isinstance(self.port, int) and isinstance(self.start_time, int | float)
+        texts = isinstance(self.password, str) and isinstance(self.mark, str) and self.mark != ""
+        return numbers and texts and 1 < self.pid < 2**31 and 0 < self.port < 2**16
 
 
 def spawn(command: list[str], environment: Mapping[str, str], folder: Path, log: Path) -> "subprocess.Popen[bytes]":

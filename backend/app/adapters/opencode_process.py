@@ -10,6 +10,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]
+
 from app.adapters.data_dir import write_private
 from app.adapters.file_lock import AlreadyLocked, FileLock
 from app.adapters.opencode_attached import ServerStatus, cancel
@@ -100,6 +102,9 @@ class OpenCodeServer(ServerStatus):
                 self._set("down", "OpenCode ended unexpectedly; it is being started again.")
             except OpencodeUnavailable as error:
                 self._set("down", error.detail)
+            except (OSError, psutil.Error) as error:
+                # A full disk, a folder that is gone: it may be mended while we wait.
+                self._set("down", f"OpenCode could not be started: {error}.")
             self._endpoint = None
             await asyncio.sleep(pause)
             pause = min(pause * 2, 30)

@@ -82,12 +82,14 @@ def running_server(folder: Path) -> KnownServer | None:
     try:
         found = json.loads((folder / data_dir.SERVER_FILE).read_text(encoding="utf-8"))
         known = KnownServer(str(found["url"]), int(found["pid"]), str(found["version"]), found.get("host"))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
     return known if _lives(known.pid) else None
 
 
 def _lives(pid: int) -> bool:
+    if not 0 < pid < 2**31:
+        return False
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -102,8 +104,8 @@ def _token(settings: Settings) -> str:
         return settings.token.get_secret_value()
     file = settings.data_dir / data_dir.TOKEN_FILE
     try:
-        found = file.read_text(encoding="utf-8").strip()
-    except OSError:
+        found = file.read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
         found = ""
     if not found:
         raise CommandError(f"There is no token in {file}. Give one in PACELINE_TOKEN.", ExitCode.REFUSED)

@@ -69,9 +69,7 @@ def writer(data_dir: Path) -> Iterator[list[int]]:
                 connection.execute("BEGIN IMMEDIATE")
                 for side in "ab":
                     path = f"/{side}/{written[0]}/" + "x" * 1500
-                    connection.execute(
-                        "INSERT INTO directories (real_path, last_queue_number) VALUES (?, 0)", (path,)
-                    )
+                    connection.execute("INSERT INTO directories (real_path, last_queue_number) VALUES (?, 0)", (path,))
                 connection.execute("COMMIT")
                 written[0] += 1
 
@@ -213,12 +211,8 @@ async def seed(database: Database) -> Pipeline:
                 requested_at=NOW, decided_at=NOW, decided_by="owner",
             )
         )  # fmt: skip
-        db.add(
-            AuditEvent(
-                at=NOW, type="approval.approved", actor="owner", pipeline_id=done.id, step_id=done.steps[1].id,
-                payload={},
-            )
-        )  # fmt: skip
+        about = {"pipeline_id": done.id, "step_id": done.steps[1].id}
+        db.add(AuditEvent(at=NOW, type="approval.approved", actor="owner", payload={}, **about))
         directory = await make_directory(db)
         waiting = await make_pipeline(db, [approval_step(status="waiting_for_approval")], directory)
         await db.execute(text(f"UPDATE pipelines SET status = 'waiting_for_approval' WHERE id = {waiting.id}"))
