@@ -8,6 +8,7 @@ denied when it is time.
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from sqlalchemy import select
@@ -26,6 +27,7 @@ AT_WORK = ("pending", "running", "waiting_for_input")
 """What a segment executes. While an agent asks a person, its session is open and somebody has to watch it."""
 RECONCILE_SECONDS = 60.0
 REMIND_SECONDS = 5.0
+RELEASE_SECONDS = 20.0
 
 
 class Reconciler:
@@ -71,6 +73,12 @@ class Reconciler:
                 await self._enqueue_again(segment.pipeline_id, segment.epoch)
         for release in held:
             if release.workflow_id not in live:
+                await self._release(release)
+
+    async def _release(self, release: Release) -> None:
+        """Bounded: a release waits for OpenCode, and reminders must not wait with it. It may be done again."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RELEASE_SECONDS):
                 await self._work.run_release(release)
 
     async def _should_run(self) -> Sequence[Segment]:
