@@ -1,6 +1,6 @@
 // Finds a Chromium for the browser tests, says which one it is, and starts it.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Browser, chromium } from "playwright-core";
@@ -27,6 +27,15 @@ function onPath(): string | undefined {
   const folders = (process.env.PATH ?? "").split(delimiter).filter(Boolean);
   const files = NAMES.flatMap((name) => folders.map((folder) => join(folder, name)));
   return files.find((file) => existsSync(file) && versionOf(file, {}) !== undefined);
+}
+
+/** Where the packaged browser finds its fonts: its own list names folders of another machine, and without any it dies. */
+function writeFontList(folder: string): string {
+  const file = join(folder, "fonts.conf");
+  const folders = [join(folder, "fonts"), "/usr/share/fonts"].map((path) => `<dir>${path}</dir>`).join("");
+  const cache = `<cachedir>${join(folder, "font-cache")}</cachedir>`;
+  writeFileSync(file, `<!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>${folders}${cache}</fontconfig>\n`);
+  return file;
 }
 
 /**
@@ -57,7 +66,7 @@ async function unpacked(): Promise<Found> {
     path: join(folder, "chromium"),
     origin: "npm package @sparticuz/chromium",
     args: ["--no-sandbox", "--headless=shell"],
-    env: { LD_LIBRARY_PATH: join(folder, "al2023", "lib"), FONTCONFIG_PATH: join(folder, "fonts") },
+    env: { LD_LIBRARY_PATH: join(folder, "al2023", "lib"), FONTCONFIG_FILE: writeFontList(folder) },
   };
 }
 
