@@ -149,7 +149,7 @@ async def ctrl_c_in_mid_run_leaves_nothing(demo: Demo, directory: str) -> None:
     demo.process.send_signal(signal.SIGINT)
     demo.process.send_signal(signal.SIGINT)
     assert await asyncio.to_thread(demo.process.wait, 30) == 0, demo.said
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 11, "OpenCode in mid-turn does not answer TERM; it must not be waited for long"
     assert demo.left() == []
     assert [path.name for path in demo.tmp.iterdir()] == ["demo.err"]
     assert "Traceback" not in demo.said
