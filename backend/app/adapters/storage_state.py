@@ -14,7 +14,7 @@ from app.errors import StorageFull, Unavailable
 
 FRESH_SECONDS = 15.0
 """A failure is news for so long: waiting work tries every few seconds. A commit ends it before, but not
-that there is no space: on a full disk what is small may still fit in."""
+that there is no space: within a quota, say, what is small may still fit in."""
 LEAST_BYTES = 65_536
 """With less, SQLite can no longer write its journal."""
 
@@ -42,15 +42,20 @@ class StorageState:
 
     def problem(self) -> Unavailable | None:
         """What keeps the database from storing anything right now, as far as is known without trying."""
-        if self._folder is not None and _free_bytes(self._folder) < LEAST_BYTES:
+        if self._disk_is_full():
             return StorageFull(FULL)
         return self._failure if time.monotonic() - self._failed_at < FRESH_SECONDS else None
+
+    def _disk_is_full(self) -> bool:
+        return self._folder is not None and _free_bytes(self._folder) < LEAST_BYTES
 
     def _note_failure(self, context: ExceptionContext) -> None:
         error = context.sqlalchemy_exception
         known = as_unavailable(error) if error is not None else None
-        if known is not None:
-            self._failure, self._failed_at = known, time.monotonic()
+        if known is None or (isinstance(known, StorageFull) and self._disk_is_full()):
+            # The file system tells of a full disk by itself, and at once when there is space again.
+            return
+        self._failure, self._failed_at = known, time.monotonic()
 
     def _note_success(self) -> None:
         if not isinstance(self._failure, StorageFull):

@@ -258,3 +258,13 @@ def _set(fault: Fault, on: bool) -> None:
 
 def _run(connection: sqlite3.Connection, statement: str) -> None:
     connection.execute(statement)
+
+
+async def test_a_disk_without_space_is_said_without_trying(
+    sqlite_running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage_state, "LEAST_BYTES", 2**62)
+    health = await sqlite_running.http.get("/health")
+    assert (health.status_code, "no space left" in health.json()["reason"]) == (503, True)
+    monkeypatch.undo()
+    assert (await sqlite_running.http.get("/health")).status_code == 200
