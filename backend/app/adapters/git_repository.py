@@ -8,7 +8,7 @@ from pathlib import Path
 
 from app.adapters.git_commands import GitAnswer, GitCommands
 from app.adapters.git_index import EMPTY_TREE, PrivateIndex
-from app.errors import NotFound, Unavailable
+from app.errors import NotFound, PacelineError, Unavailable
 from app.schemas.git import GitDiff, GitState
 
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
@@ -47,6 +47,14 @@ class GitRepository:
             commit=commit.line if commit.code == 0 else None,
             dirty_files=status.output.count(b"\0"),
         )
+
+    async def commit(self, directory: str) -> str | None:
+        """The commit that is checked out; None when there is none or git cannot say. One process, never raises."""
+        try:
+            answer = await self._git.run(directory, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+        except PacelineError:
+            return None
+        return answer.line if answer.code == 0 else None
 
     async def is_branch_name(self, name: str) -> bool:
         """Git's own rules for branch names; nothing that could be an option or an expression gets near it."""

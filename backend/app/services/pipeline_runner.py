@@ -206,7 +206,7 @@ class PipelineRunner:
                 row = await run_locks.guard(db, run.id, run.epoch)
                 return step_records.resume(db, row, at, left, left.session_id)
         session_id = await self._conversation.open(binding)
-        commit = (await self._git.state(binding.directory)).commit
+        commit = await self._git.commit(binding.directory)
         async with unit(self._sessions, "begin-step") as db:
             row = await run_locks.guard(db, run.id, run.epoch)
             return await step_records.begin(
@@ -231,7 +231,7 @@ class PipelineRunner:
     async def _complete_step(
         self, step: Step, began: Began, response: MessageResponse, handoff: Handoff, note: str | None
     ) -> None:
-        commit = (await self._git.state(began.directory)).commit
+        commit = await self._git.commit(began.directory)
         async with unit(self._sessions, "complete-step") as db:
             run = await run_locks.guard(db, step.pipeline_id, step.pipeline.epoch)
             row = run.steps[step.order_index]

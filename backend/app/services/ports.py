@@ -162,6 +162,10 @@ class GitReader(Protocol):
         """Branch, commit and number of changed files."""
         ...
 
+    async def commit(self, directory: str) -> str | None:
+        """The commit that is checked out; None when there is none or it cannot be said. Never raises."""
+        ...
+
     async def is_branch_name(self, name: str) -> bool:
         """Git's own rules for branch names."""
         ...

@@ -326,3 +326,9 @@ async def test_reading_in_parallel(reader: GitRepository, repo: Path) -> None:
     (repo / "n").write_text("n\n")
     found = await asyncio.gather(*(reader.diff(str(repo), base, LIMIT) for _ in range(5)))
     assert {diff.additions for diff in found} == {1}
+
+
+async def test_the_commit_alone_is_never_a_failure(reader: GitRepository, repo: Path, tmp_path: Path) -> None:
+    assert await reader.commit(str(repo / "sub")) == git(repo, "rev-parse", "HEAD")
+    assert await reader.commit(str(tmp_path)) is None
+    assert await reader.commit(str(tmp_path / "missing")) is None

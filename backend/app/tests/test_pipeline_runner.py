@@ -1,5 +1,6 @@
 """The runner with a mocked client: what it sends for each step, what it stores, how it fails."""
 
+import shutil
 from collections.abc import Callable
 from itertools import count
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
 from app.adapters.database import Database
+from app.adapters.git_repository import GitRepository
 from app.adapters.opencode_client import OpenCodeClient
 from app.errors import EmptyOutput, ModelMismatch, StaleEpoch, TimedOut
 from app.models import Approval, Attempt, Directory, Handoff, Pipeline, Step
@@ -29,6 +31,9 @@ class NoRepository:
     async def state(self, _directory: str) -> GitState:
         """Nothing known."""
         return GitState(is_repository=False)
+
+    async def commit(self, _directory: str) -> None:
+        """None."""
 
 
 def answer(text: str = "Done.\n\n## What was done\nAll of it.", **fields: Any) -> MessageResponse:
@@ -83,7 +88,8 @@ def create(database: Database, tmp_path: Any) -> Callable[..., Any]:
 
     async def make(*steps: Step, **columns: Any) -> Pipeline:
         async with database.sessions.begin() as db:
-            directory = await make_directory(db, str(tmp_path))
+            (tmp_path / "project").mkdir(exist_ok=True)
+            directory = await make_directory(db, str(tmp_path / "project"))
             run = await make_pipeline(db, list(steps) or None, directory, **columns)
             directory.holder_id, directory.holder_attempt = run.id, run.attempt
         async with database.reads() as db:
@@ -365,3 +371,20 @@ async def test_the_prompt_of_a_step_holds_the_nearest_handoff(
         texts = (await db.scalars(select(Handoff.text))).all()
     assert texts[0] not in prompts[0]
     assert texts[0] in prompts[1]
+
+
+async def test_a_paid_answer_survives_a_directory_that_vanished(
+    database: Database, client: AsyncMock, engine: RecordingEngine, create: Callable[..., Any], tmp_path: Any
+) -> None:
+    runner = PipelineRunner(
+        database.sessions, database.reads, client, engine, GitRepository(), RunnerSettings(worker_id="w1")
+    )
+    run = await create()
+
+    async def send_message(*_: Any, **__: Any) -> MessageResponse:
+        shutil.rmtree(tmp_path / "project")
+        return answer(agent="build")
+
+    client.send_message.side_effect = send_message
+    assert await runner.run_segment(first(run)) == "done"
+    assert (await stored(database, run)).steps[0].handoffs
