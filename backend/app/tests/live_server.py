@@ -127,7 +127,7 @@ class LiveServer:
                 if "opencode" in " ".join(process.cmdline()):
                     process.kill()
 
-    async def create(self, prompt: str, template: str = "one", **body: Any) -> int:
+    async def create(self, prompt: str, template: str | None = "one", **body: Any) -> int:
         """Create a run in the project and return its id."""
         given = {"template": template, "title": "T", "prompt": prompt, "working_dir": str(self.project)}
         answer = await self.http.post("/pipelines", json=given | body)

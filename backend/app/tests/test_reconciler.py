@@ -63,7 +63,7 @@ async def all_of(database: Database, query: Any) -> list[Any]:
         return list(await db.scalars(query))
 
 
-@pytest.mark.parametrize("status", ["pending", "running"])
+@pytest.mark.parametrize("status", ["pending", "running", "waiting_for_input"])
 async def test_an_open_run_that_nothing_executes_is_enqueued_again(database: Database, status: str) -> None:
     engine = RecordingEngine()
     run = await held_run(database, status, agent_step(status="done"), agent_step("qa"))
