@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
-from app.adapters.opencode_environment import MARK
+from app.adapters.opencode_environment import MARK, opencode_data_dir
 
 _LOG_LIMIT = 5_000_000
 
@@ -117,6 +117,23 @@ def end_marked(mark: str) -> None:
         if not marked:
             return
         _kill(marked)
+
+
+def end_strays(folder: Path) -> None:
+    """Kill every server that we started on this OpenCode folder, with its tools, whatever its mark.
+
+    For whoever holds the folder's lock and knows of no server: the record of one may have been lost.
+    """
+    for mark in {mark for mark in _marks_on(folder) if mark}:
+        end_marked(mark)
+
+
+def _marks_on(folder: Path) -> Iterable[str]:
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            environment = process.environ()
+            if MARK in environment and process.pid != os.getpid() and opencode_data_dir(environment) == folder:
+                yield environment[MARK]
 
 
 def _marked(mark: str) -> Iterable[ProcessIdentity]:

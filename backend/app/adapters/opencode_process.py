@@ -16,7 +16,7 @@ from app.adapters.data_dir import write_private
 from app.adapters.file_lock import AlreadyLocked, FileLock
 from app.adapters.opencode_attached import ServerStatus, cancel
 from app.adapters.opencode_binary import find_binary
-from app.adapters.opencode_children import ProcessIdentity, ServerRecord, end_server, spawn
+from app.adapters.opencode_children import ProcessIdentity, ServerRecord, end_server, end_strays, spawn
 from app.adapters.opencode_environment import ChildSetup, child_environment, disables_third_party, opencode_data_dir
 from app.adapters.opencode_http import Endpoint
 from app.errors import OpencodeUnavailable
@@ -195,6 +195,7 @@ class OpenCodeServer(ServerStatus):
         """End what is left of an earlier server: a second one on its data would run prompts twice."""
         if record is not None:
             await asyncio.to_thread(end_server, record.identity, record.mark, PATIENCE)
+        await asyncio.to_thread(end_strays, opencode_data_dir(self._environment))
         self._record = None
         self._state_file.unlink(missing_ok=True)
         self._reap(keep_running=False)

@@ -5,6 +5,8 @@ import json
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -12,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from app.adapters import data_dir as data_dir_adapter
-from app.adapters.opencode_children import ServerRecord
-from app.adapters.opencode_environment import ChildSetup
+from app.adapters.opencode_children import ServerRecord, end_strays
+from app.adapters.opencode_environment import MARK, ChildSetup, opencode_data_dir
 from app.adapters.opencode_process import STATE_FILE, ManagedSettings, OpenCodeServer
 from app.errors import Unavailable
 from app.tests.cli_server import cli_place, paceline, serving_process
@@ -157,9 +159,20 @@ def test_a_record_of_opencode_that_cannot_be_true_is_none(tmp_path: Path, change
     assert ServerRecord.read(file) is None, "nothing is ended because of it"
 
 
+def sleeper(environment: dict[str, str]) -> "subprocess.Popen[str]":
+    """A process that does nothing in this environment; it has begun when this returns."""
+    program = "print('here', flush=True); import time; time.sleep(60)"
+    process = subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    return process
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": "x"}', json.dumps(RECORD | {"pid": "x"})])
 async def test_a_damaged_record_does_not_keep_opencode_from_starting(tmp_path: Path, content: str) -> None:
-    """It gets as far as looking for the binary; a supervisor that died would say nothing for ever."""
+    """It ends the old one and gets as far as looking for the binary; a dead supervisor would say nothing for ever."""
+    lost = sleeper({"HOME": os.environ["HOME"], MARK: "lost"})
     (tmp_path / STATE_FILE).write_text(content)
     setup = ChildSetup(own_folder=tmp_path / "own")
     server = OpenCodeServer(ManagedSettings(tmp_path, setup, binary=tmp_path / "none", search_path=False))
@@ -170,7 +183,10 @@ async def test_a_damaged_record_does_not_keep_opencode_from_starting(tmp_path: P
             break
         await asyncio.sleep(0.05)
     await server.stop()
-    assert health.state == "down"
+    ended = lost.poll() is not None
+    lost.kill()
+    lost.wait()
+    assert (health.state, ended) == ("down", True)
     assert str(tmp_path / "none") in (health.detail or "")
 
 
@@ -198,3 +214,18 @@ async def test_a_server_starts_over_what_its_predecessor_left_damaged(
         with serving_process(place) as server:
             await server.until_listening()
         assert "Traceback" not in (place.folder / "serve.log").read_text()
+
+
+def test_a_server_whose_record_was_lost_is_ended_and_no_other(tmp_path: Path) -> None:
+    """Two servers on one folder would run prompts twice; the mark in its environment finds the old one."""
+    folders = [tmp_path / name for name in ("ours", "theirs")]
+    environments = [{"XDG_DATA_HOME": str(folder), MARK: folder.name, "HOME": str(tmp_path)} for folder in folders]
+    unmarked = {"XDG_DATA_HOME": str(folders[0]), "HOME": str(tmp_path)}
+    sleepers = [sleeper(environment) for environment in (*environments, unmarked)]
+    try:
+        end_strays(opencode_data_dir(environments[0]))
+        assert [process.poll() is None for process in sleepers] == [False, True, True]
+    finally:
+        for process in sleepers:
+            process.kill()
+            process.wait()
