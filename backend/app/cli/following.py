@@ -11,6 +11,7 @@ import httpx
 from app.cli.connection import Connection
 from app.cli.exits import CommandError, ExitCode, code_of_status
 from app.cli.output import money, say, span
+from app.cli.request_view import request_texts
 from app.cli.run_view import decide_hint, duration, model_of
 
 _RETRY_EVERY_SECONDS = 1.0
@@ -158,15 +159,24 @@ def say_outcome(run: Mapping[str, Any]) -> ExitCode:
     code = code_of_status(run["status"])
     assert code is not None, "a run is followed until it has an outcome"
     if code is ExitCode.WAITING:
-        gate = run["approval"]
-        say(f"run {run['id']} waits for a person: {(gate and gate['question']) or 'Go on?'}")
-        say(decide_hint(run["id"]))
+        _say_what_is_asked(run)
     elif code is ExitCode.OK:
         say(f"run {run['id']} is done, {money(run['cost'])}")
     else:
         reason = f": {run['error_message']}" if run["error_message"] else ""
         say(f"run {run['id']} {run['status']}{reason}")
     return code
+
+
+def _say_what_is_asked(run: Mapping[str, Any]) -> None:
+    if run["status"] == "waiting_for_input":
+        say(f"run {run['id']} waits for a person: an agent asks")
+        for text in request_texts(run["requests"]):
+            say(text)
+        return
+    gate = run["approval"]
+    say(f"run {run['id']} waits for a person: {(gate and gate['question']) or 'Go on?'}")
+    say(decide_hint(run["id"]))
 
 
 def _is_reached(run: Mapping[str, Any], through_gates: bool) -> bool:

@@ -12,6 +12,7 @@ from app.cli import (
     decision_commands,
     demo_command,
     doctor_command,
+    request_commands,
     run_commands,
     server_commands,
     setting_commands,
@@ -29,7 +30,10 @@ program = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 
-for _part in (server_commands, demo_command, run_commands, decision_commands, setting_commands, doctor_command):
+_PARTS = (
+    server_commands, demo_command, run_commands, decision_commands, request_commands, setting_commands, doctor_command,
+)  # fmt: skip
+for _part in _PARTS:
     for _command in _part.COMMANDS:
         program.command()(_command)
 program.add_typer(db_commands.group)

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from app.cli.output import ago, count, money, put, put_table, say, span
+from app.cli.request_view import request_texts
 
 _PIPS = {
     "done": "●",
@@ -112,6 +113,8 @@ def _endings(run: Mapping[str, Any]) -> Iterator[str]:
         last = said[-1]
         title = f"hand-off of step {last['order_index'] + 1} ({last['agent_name']})"
         yield f"--- {title} ---\n{last['latest_handoff']['text']}"
+    if run["requests"]:
+        yield "Waiting for a person.\n" + "\n\n".join(request_texts(run["requests"]))
     gate = run["approval"]
     if gate and gate["status"] == "pending":
         yield f"Waiting for a person: {gate['question'] or 'Go on?'}\n{decide_hint(run['id'])}"

@@ -33,6 +33,9 @@ pipelines:
   - name: gated
     description: A gate between two steps.
     steps: [{agent: first}, {type: approval, description: Shall it go on?}, {agent: second}]
+  - name: careful
+    description: Asks before each command.
+    steps: [{agent: first, permissions: [{tool: bash, action: ask}, {tool: question, action: ask}]}]
 """
 MODELS = ScriptedSetup([ScriptedModel(name, name.title(), price_input=1, price_output=2) for name in ("alpha", "beta")])
 

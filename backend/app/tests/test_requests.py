@@ -163,7 +163,10 @@ async def test_a_question_is_answered_with_one_list_for_each_question(world: Wor
     number = await world.open_id()
     shown = (await world.shown())["requests"][0]["details"]["questions"][0]
     assert (shown["question"], shown["options"][0]["label"], shown["multiple"]) == ("Which?", "pg", False)
-    for wrong in ({}, {"answers": []}, {"answers": [["a"], ["b"]]}, {"answers": [["pg"]], "remember": True}):
+    misfits: tuple[dict[str, Any], ...] = (
+        {}, {"answers": []}, {"answers": [["a"], ["b"]]}, {"answers": [["pg"]], "remember": True},
+    )  # fmt: skip
+    for wrong in misfits:
         status, problem = await world.answer(number, reply="once", **wrong)
         assert (status, problem["code"]) == (422, "invalid_request")
     assert (await world.answer(number, reply="once", answers=[["pg"]]))[0] == 200
