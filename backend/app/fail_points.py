@@ -26,6 +26,8 @@ COMMITS = (
     "release",
     "recover",
     "remind",
+    "ask-person",
+    "answer-agent",
 )
 CALLS = ("session-created", "prompt-sent", "abort-sent")
 ALL = tuple(f"{side}:{name}" for name in (*COMMITS, *CALLS) for side in ("before", "after"))

@@ -23,6 +23,7 @@ from app.schemas.requests import (
 from app.schemas.runtime import SessionBinding
 from app.services import request_transitions, run_locks
 from app.services.paging import cut_page, older_than
+from app.services.units import unit
 
 POLL_SECONDS = 1.0
 """How often a waiting row is looked at: answers given by another server, and deadlines, ring no bell here."""
@@ -105,7 +106,7 @@ class AgentRequests:
         return RequestReply(reply="once") if action == "allow" and asked.kind == "permission" else None
 
     async def _ask(self, binding: SessionBinding, asked: AskedRequest) -> AgentRequest:
-        async with self._sessions.begin() as db:
+        async with unit(self._sessions, "ask-person") as db:
             run = await run_locks.guard(db, binding.pipeline_id, binding.epoch)
             step = next(step for step in run.steps if step.id == binding.step_id)
             known = await _find(db, asked)
@@ -135,7 +136,7 @@ class AgentRequests:
 
     async def answer(self, pipeline_id: int, request_id: int, actor: str, given: AnswerRequest) -> None:
         """Decide an open request. NotFound, InvalidRequest when it does not fit, StateConflict when it is decided."""
-        async with self._sessions.begin() as db:
+        async with unit(self._sessions, "answer-agent") as db:
             run = await run_locks.lock_run(db, pipeline_id)
             request = (
                 await db.scalars(

@@ -31,6 +31,7 @@ pipelines:
   - name: gated
     description: A gate between two steps.
     steps: [{agent: first}, {type: approval, description: Go on?, remind_after_hours: 0.0001}, {agent: second}]
+  - {name: careful, description: Asks first., steps: [{agent: first, permissions: [{tool: bash, action: ask}]}]}
 """
 NAMES = ("alpha", "beta", "gamma", "delta")
 SETUP = ScriptedSetup([ScriptedModel(name, name.title(), price_input=1, price_output=2) for name in NAMES])

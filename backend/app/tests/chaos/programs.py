@@ -123,6 +123,21 @@ async def failed_step(person: Person) -> tuple[int, list[str]]:
     return run_id, ["alpha"]
 
 
+async def asked_and_allowed(person: Person) -> tuple[int, list[str]]:
+    """A command that a person allows once; it runs once."""
+    bash = '[[tool:bash:{"command":"echo once >> made.txt","description":"d"}]]'
+    run_id = await person.create(f"{bash} [[say:Made it.]]", "careful")
+    run = await person.until(run_id, "waiting_for_input", *FINAL)
+    for request in run["requests"]:
+        await person.decide(run_id, f"requests/{request['id']}/answer", {"reply": "once"})
+    done = await person.until(run_id)
+    assert done["status"] == "done", done["error_message"]
+    assert (person.server.project / "made.txt").read_text() == "once\n"
+    listed = (await person.ask("GET", f"/requests?pipeline_id={run_id}")).json()["items"]
+    assert [request["status"] for request in listed] == ["answered"]
+    return run_id, ["alpha", "alpha"]
+
+
 async def _eventually(condition: Callable[[], Awaitable[bool]]) -> None:
     deadline = asyncio.get_running_loop().time() + CRASH_SECONDS
     while not await condition():
@@ -149,4 +164,5 @@ PROGRAMS = (
     Program(back_and_rejected, ("request-changes", "reject")),
     Program(aborted_and_restarted, ("abort", "abort-sent", "release", "restart")),
     Program(failed_step, ("fail-step",)),
+    Program(asked_and_allowed, ("ask-person", "answer-agent")),
 )  # fmt: skip
