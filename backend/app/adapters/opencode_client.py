@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from app.adapters.opencode_api import OpencodeApi
 from app.adapters.opencode_catalog import Catalog, read_agents, read_catalog, read_known
@@ -199,6 +200,7 @@ class OpenCodeClient:
 
     async def _follow(self, session_id: str, agent: str | None, model: str | None, watch: TurnWatch) -> None:
         """Wait for the end; an end that OpenCode refused to begin is told by name."""
+        watch.doubt = partial(self._explain, session_id, agent, model, None)
         try:
             await watch.wait()
         except TurnLost:

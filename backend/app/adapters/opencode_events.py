@@ -32,6 +32,10 @@ WANTED = frozenset(
 )
 """Events that are handed on; everything else is dropped unread."""
 
+BEGINS_TO_SEND = 0.25
+"""Seconds after its first frame from which on OpenCode sends everything: what happens within the first few
+milliseconds is lost (7 of 8 events at 0 ms, none at 20 ms)."""
+
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 _log = logging.getLogger(__name__)
 
@@ -160,16 +164,23 @@ class EventReader:
 
     async def _read_once(self) -> None:
         async with self._http.stream("/global/event", self._silence) as lines:
-            async for line in lines:
-                if not line.startswith("data:"):
-                    continue
-                frame = _parsed(line[5:])
-                if not self._connected.is_set():
-                    self._connected.set()
-                    self._announce(RECONNECTED)
-                payload = frame.get("payload") if isinstance(frame, Mapping) else None
-                if isinstance(payload, Mapping):
-                    self.dispatch(payload)
+            listening: asyncio.TimerHandle | None = None
+            try:
+                async for line in lines:
+                    if not line.startswith("data:"):
+                        continue
+                    frame = _parsed(line[5:])
+                    listening = listening or asyncio.get_running_loop().call_later(BEGINS_TO_SEND, self._opened)
+                    payload = frame.get("payload") if isinstance(frame, Mapping) else None
+                    if isinstance(payload, Mapping):
+                        self.dispatch(payload)
+            finally:
+                if listening is not None:
+                    listening.cancel()
+
+    def _opened(self) -> None:
+        self._connected.set()
+        self._announce(RECONNECTED)
 
 
 def _parsed(text: str) -> object:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -25,6 +25,8 @@ class TurnTiming:
     """How often limits are checked."""
     poll: float = 3
     """How often OpenCode is asked although events arrive."""
+    doubt: float = 5
+    """How long, until it is asked whether the prompt named something that does not exist."""
     begin: float = 30
     """How long an accepted prompt may show no sign of work."""
     settle: float = 0.4
@@ -46,6 +48,9 @@ class TurnWatch:
         timing: TurnTiming,
         desk: RequestDesk,
     ) -> None:
+        self.doubt: Callable[[], Awaitable[None]] = _no_doubt
+        """Called once when a prompt shows no sign of work: raises if it named what does not exist."""
+        self._doubted = False
         self.refused = False
         """The turn ended with an error before any reply to it existed."""
         self.tally = TurnTally(session_id, binding.limits)
@@ -136,7 +141,14 @@ class TurnWatch:
             if deaf or self._reread:
                 await self._read()
             return False
-        return self._has_ended(await self._read())
+        turn = await self._read()
+        if not self._doubted and self._shows_nothing(turn) and time.monotonic() - self._began > self._timing.doubt:
+            self._doubted = True
+            await self.doubt()
+        return self._has_ended(turn)
+
+    def _shows_nothing(self, turn: TurnMessages) -> bool:
+        return not self.tally.errors and all(reply.info.id in self._before for reply in turn.replies)
 
     async def _read(self) -> TurnMessages:
         messages = await self._api.messages(self._session_id)
@@ -172,3 +184,7 @@ class TurnWatch:
             self._suspect = (state, now)
             return False
         return now - self._suspect[1] >= self._timing.settle * 0.9
+
+
+async def _no_doubt() -> None:
+    """Nothing to check."""

@@ -11,6 +11,9 @@ from typing import Any
 
 Json = dict[str, Any]
 
+LOST_AT_FIRST = 0.02
+"""Seconds after its first frame in which a stream of OpenCode loses events."""
+
 _numbers = itertools.count(1)
 
 
@@ -98,8 +101,9 @@ class Events:
 
     async def frames(self, heartbeat: float = 10) -> AsyncIterator[Json]:
         """Frames of one stream, heartbeats included."""
+        yield {"payload": {"id": identity("evt"), "type": "server.connected", "properties": {}}}
+        await asyncio.sleep(LOST_AT_FIRST)
         with self.listener() as queue:
-            yield {"payload": {"id": identity("evt"), "type": "server.connected", "properties": {}}}
             while True:
                 try:
                     frame = await asyncio.wait_for(queue.get(), heartbeat)

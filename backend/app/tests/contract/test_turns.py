@@ -6,8 +6,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from app.adapters.opencode_client import ClientTiming
+from app.adapters.opencode_turn import TurnTiming
 from app.errors import UnknownModel, UnknownOpencodeAgent
 from app.schemas.runtime import ModelKind, StepLimits, Tokens
+from app.tests.contract.faults import without_events
 from app.tests.contract.runtimes import Case
 
 
@@ -147,6 +150,15 @@ async def test_an_unknown_agent_is_refused_though_opencode_never_idles(case: Cas
             await case.send("[[say:x]]", agent="ghost")
     assert "ghost" in wrong.value.detail
     assert "writer" in wrong.value.errors[0].candidates
+
+
+async def test_an_unknown_agent_is_found_out_without_events_too(case: Case) -> None:
+    async with without_events(case.server.source) as blind:
+        client = case.new_client(blind, ClientTiming(connect=0.1, turn=TurnTiming(poll=0.5, doubt=1)))
+        session, binding = await case.session()
+        client.attach_session(session, binding)
+        with pytest.raises(UnknownOpencodeAgent):
+            await client.send_message(session, "[[say:x]]", "ghost", "scripted/alpha")
 
 
 async def test_a_permission_is_denied_at_once_and_the_model_goes_on(case: Case) -> None:
