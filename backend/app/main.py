@@ -19,6 +19,7 @@ from app.adapters.dbos_engine import DbosEngine
 from app.adapters.git_repository import GitRepository
 from app.adapters.opencode_runtime import open_runtime
 from app.adapters.registry_files import RegistryFiles, fill_registry_folder
+from app.adapters.server_lock import only_server
 from app.adapters.storage_state import StorageState
 from app.adapters.working_dirs import WorkingDirectories
 from app.routers import approvals, audit, events, health, login, models, page, pipelines, registry, requests
@@ -161,6 +162,7 @@ async def _start(settings: Settings, stack: AsyncExitStack, poll_seconds: float)
     await upgrade_schema(url)
     database = Database(url)
     stack.push_async_callback(database.dispose)
+    await stack.enter_async_context(only_server(database))
     broker = Broker(AuditLog(database.reads))
     database.on_commit = broker.wake
     requests = AgentRequests(database.sessions, database.reads, settings.request_deadline_seconds)
