@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Select, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.models import Approval, Attempt, AuditEvent, Directory, Handoff, Pipeline, Step
+from app.models import AgentRequest, Approval, Attempt, AuditEvent, Directory, Handoff, Pipeline, Step
 from app.schemas.pipeline import FINAL_PIPELINE, FINAL_STEP
 from app.services.ports import Segment
 
@@ -79,6 +79,11 @@ _open_gate_of_final = (
     .where(Approval.status == "pending", Pipeline.status.in_(FINAL_PIPELINE))
 )
 _gates = select(func.count()).select_from(Approval).where(Approval.step_id == Step.id).scalar_subquery()
+_open_request_of_final = (
+    select(AgentRequest.id, Pipeline.id, Pipeline.status)
+    .join(Pipeline, Pipeline.id == AgentRequest.pipeline_id)
+    .where(AgentRequest.status == "pending", Pipeline.status.in_(FINAL_PIPELINE))
+)
 _decided_twice = (
     select(Step.pipeline_id, Step.order_index, func.count())
     .join(AuditEvent, AuditEvent.step_id == Step.id)
@@ -109,6 +114,7 @@ _RULES: tuple[_Rule, ...] = (
     (_at_work_without_directory, "Run {0} is {1}, but does not hold its directory."),
     (_gate_in_two_minds, "Gate {0} of run {1} is {2}, and its decision says otherwise."),
     (_open_gate_of_final, "Gate {0} is open, but its run {1} is {2}."),
+    (_open_request_of_final, "Request {0} of an agent is open, but its run {1} is {2}."),
     (_decided_twice, "The gate at the step with index {1} of run {0} was decided more often than it was opened."),
     (_done_without_answer, "The step with index {1} of run {0} is done without an answer."),
     (_attempt_left_open, "Attempt {0} at the step with index {2} of run {1} has no outcome, but the step is {3}."),

@@ -18,7 +18,7 @@ from sqlalchemy import select, text
 from app.adapters.database import Database
 from app.adapters.dbos_engine import DbosEngine
 from app.adapters.file_lock import FileLock
-from app.models import Approval, Attempt, AuditEvent, Directory, Handoff, Pipeline, Step
+from app.models import AgentRequest, Approval, Attempt, AuditEvent, Directory, Handoff, Pipeline, Step
 from app.schemas.work import Segment
 from app.tests.cli_server import Said, cli, paceline
 from app.tests.factories import agent_step, approval_step, make_directory, make_pipeline
@@ -205,17 +205,19 @@ async def seed(database: Database) -> Pipeline:
             db, [agent_step(status="done"), approval_step(status="done")], status="done", finished_at=NOW
         )
         db.add(Handoff(step_id=done.steps[0].id, text="Yes.", structured=False, sections={}, created_at=NOW))
+        about = {"pipeline_id": done.id, "step_id": done.steps[1].id}
+        decided = {"status": "approved", "decided_at": NOW, "decided_by": "owner"}
+        db.add(Approval(pipeline_attempt=1, requested_at=NOW, **about, **decided))
+        db.add(AuditEvent(at=NOW, type="approval.approved", actor="owner", payload={}, **about))
         db.add(
-            Approval(
-                pipeline_id=done.id, step_id=done.steps[1].id, pipeline_attempt=1, status="approved",
-                requested_at=NOW, decided_at=NOW, decided_by="owner",
+            AgentRequest(
+                **about, pipeline_attempt=1, opencode_id="per_1", session_id="s", sub_agent=False, directory="/d",
+                kind="permission", tool="bash", patterns=[], details={}, status="allowed", asked_at=NOW, deadline=NOW,
             )
         )  # fmt: skip
-        about = {"pipeline_id": done.id, "step_id": done.steps[1].id}
-        db.add(AuditEvent(at=NOW, type="approval.approved", actor="owner", payload={}, **about))
         directory = await make_directory(db)
-        waiting = await make_pipeline(db, [approval_step(status="waiting_for_approval")], directory)
-        await db.execute(text(f"UPDATE pipelines SET status = 'waiting_for_approval' WHERE id = {waiting.id}"))
+        gate = approval_step(status="waiting_for_approval")
+        waiting = await make_pipeline(db, [gate], directory, status="waiting_for_approval")
         directory.holder_id, directory.holder_attempt = waiting.id, 1
         await make_pipeline(db, None, directory, queue_number=2)
     return done
@@ -238,6 +240,7 @@ BREAKS = {
     "INSERT INTO audit_events (at, type, actor, pipeline_id, step_id, payload) SELECT at, 'approval.rejected', "
     "actor, pipeline_id, step_id, payload FROM audit_events": "decided more often",
     "DELETE FROM handoffs": "without an answer",
+    "UPDATE agent_requests SET status = 'pending'": "Request",
 }
 
 
