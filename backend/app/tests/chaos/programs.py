@@ -73,13 +73,27 @@ class Person:
 
 
 async def gate_and_done(person: Person) -> tuple[int, list[str]]:
-    """Two steps around a gate with a reminder."""
+    """Two steps around a gate."""
     run_id = await person.create("[[slow:4:0.05]] [[say:A part.]]", "gated")
     await person.until(run_id, "waiting_for_approval", *FINAL)
-    await asyncio.sleep(0.5)
     await person.decide(run_id, "approve", {"comment": "Go on."})
     assert (await person.until(run_id))["status"] == "done"
     return run_id, ["alpha", "beta"]
+
+
+async def reminded(person: Person) -> tuple[int, list[str]]:
+    """A gate whose reminder falls due."""
+    run_id = await person.create("[[say:A part.]]", "gated")
+    await person.until(run_id, "waiting_for_approval", *FINAL)
+
+    async def noted() -> bool:
+        return (await person.ask("GET", f"/pipelines/{run_id}")).json()["approval"]["reminded_at"] is not None
+
+    await _eventually(noted)
+    await person.decide(run_id, "reject")
+    events = (await person.ask("GET", f"/audit?pipeline_id={run_id}&type=approval.reminded")).json()["items"]
+    assert len(events) == 1, "reminded once, whatever happens"
+    return run_id, ["alpha"]
 
 
 async def back_and_rejected(person: Person) -> tuple[int, list[str]]:
@@ -158,9 +172,10 @@ PROGRAMS = (
         gate_and_done,
         (
             "create-run", "start-run", "session-created", "begin-step", "prompt-sent", "complete-step", "open-gate",
-            "remind", "approve", "finish-run",
+            "approve", "finish-run",
         ),
     ),
+    Program(reminded, ("remind",)),
     Program(back_and_rejected, ("request-changes", "reject")),
     Program(aborted_and_restarted, ("abort", "abort-sent", "release", "restart")),
     Program(failed_step, ("fail-step",)),
