@@ -88,17 +88,22 @@ class RequestAnswerer:
     ) -> None:
         self.denied: dict[str, str] = {}
         """What was asked and denied, in order, by the tool call that asked."""
-        self.looked = False
-        """Whether OpenCode was asked once: what an earlier process left open is known from then on."""
         self._api = api
         self._root = root
         self._binding = binding
         self._tally = tally
         self._desk = desk
-        self._open: set[str] = set()
-        """Requests that are being answered."""
+        self._looked = False
+        self._handled: set[str] = set()
+        self._waiting: set[str] = set()
+        """Those of them that have no answer yet."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._deliveries: set[asyncio.Task[None]] = set()
+
+    @property
+    def must_look(self) -> bool:
+        """At first, for what an earlier process left open; then while a person is asked: OpenCode may forget it."""
+        return not self._looked or bool(self._waiting)
 
     def hear(self, event: Event) -> None:
         """Answer the request that an event brings."""
@@ -110,17 +115,18 @@ class RequestAnswerer:
 
         What a session that is not `busy` still shows was asked by an aborted turn and means nothing.
         """
-        known = set(self._open)
-        if not self.looked:
+        known = set(self._waiting)
+        if not self._looked:
             known |= (await self._desk.earlier(self._binding)).pending
         found = await self._api.requests(self._binding.directory)
         gone = known - {request.id for request in found}
         if gone:
             await self._desk.withdraw(self._binding, gone)
         for request in found:
-            if request.id not in self._open and request.session_id in busy and await self._is_ours(request.session_id):
+            new = request.id not in self._handled and request.session_id in busy
+            if new and await self._is_ours(request.session_id):
                 self._answer(request)
-        self.looked = True
+        self._looked = True
 
     async def close(self) -> None:
         """Stop waiting for answers; those that are on their way still arrive. Nothing is withdrawn."""
@@ -129,9 +135,10 @@ class RequestAnswerer:
         await asyncio.gather(*self._tasks, *self._deliveries, return_exceptions=True)
 
     def _answer(self, request: WireRequest) -> None:
-        if request.id in self._open:
+        if request.id in self._handled:
             return
-        self._open.add(request.id)
+        self._handled.add(request.id)
+        self._waiting.add(request.id)
         self._tally.asked(request.id)
         task = asyncio.create_task(self._serve(request))
         self._tasks.add(task)
@@ -140,6 +147,7 @@ class RequestAnswerer:
     async def _serve(self, request: WireRequest) -> None:
         try:
             reply = await self._desk.reply_to(self._binding, self._in_our_words(request))
+            self._waiting.discard(request.id)
             if reply is not None:
                 # In a task of its own, so that an answer on its way arrives although the turn is given up.
                 delivery = asyncio.create_task(self._deliver(request, reply))
@@ -149,8 +157,9 @@ class RequestAnswerer:
         except Exception:
             # Our rows or OpenCode could not be reached: the next look finds the request again.
             _log.exception("could not answer %s", request.describe())
-            self._open.discard(request.id)
+            self._handled.discard(request.id)
         finally:
+            self._waiting.discard(request.id)
             self._tally.answered(request.id)
 
     def _in_our_words(self, request: WireRequest) -> AskedRequest:
@@ -167,13 +176,13 @@ class RequestAnswerer:
         )
 
     async def _deliver(self, request: WireRequest, reply: RequestReply) -> None:
-        if reply.reply == "reject":
-            self.denied[request.call_id] = request.describe()
         try:
-            await self._api.answer(request, self._binding.directory, reply)
+            taken = await self._api.answer(request, self._binding.directory, reply)
+            if taken and reply.reply == "reject":
+                self.denied[request.call_id] = request.describe()
         except OpencodeUnavailable as error:
             _log.warning("could not answer %s: %s", request.describe(), error)
-            self._open.discard(request.id)
+            self._handled.discard(request.id)
 
     async def _is_ours(self, session_id: str) -> bool:
         known = self._tally.sessions

@@ -134,7 +134,7 @@ class TurnWatch:
         statuses = await self._api.statuses(self._binding.directory)
         self.tally.read_statuses(statuses)
         deaf = not self._events.connected
-        if deaf or not self.requests.looked or self.tally.tool_is_quiet(self._timing.poll):
+        if deaf or self.requests.must_look or self.tally.tool_is_quiet(self._timing.poll):
             await self.requests.look(statuses)
         if self._session_id in statuses:
             self._suspect = None
