@@ -1,6 +1,7 @@
 """What failures of the database are called: each one is provoked for real."""
 
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from app.adapters.database_errors import as_unavailable
 from app.adapters.database_schema import upgrade_schema
 from app.errors import DatabaseUnavailable, StorageFull, Unavailable
 from app.models import Directory
-from app.tests.factories import make_directory, make_pipeline
+from app.tests.factories import eventually, make_directory, make_pipeline
 
 
 async def failing(database: Database, *statements: str, write: bool = True) -> Unavailable | None:
@@ -30,7 +31,13 @@ async def failing(database: Database, *statements: str, write: bool = True) -> U
     with pytest.raises(SQLAlchemyError) as caught:
         await fail()
     await database.dispose()
+    # A connection that could not be opened ends its thread by itself, and tells the loop, which must still be there.
+    await eventually(_no_connection_thread)
     return as_unavailable(caught.value)
+
+
+async def _no_connection_thread() -> bool:
+    return not any("_connection_worker_thread" in thread.name for thread in threading.enumerate())
 
 
 def file_of(url: str) -> Path:
