@@ -27,7 +27,7 @@ const WORDS: Record<StepStatus, string> = {
   pending: "Pending",
   running: "Running",
   waiting_for_approval: "Waiting for you",
-  waiting_for_input: "Waiting for an answer",
+  waiting_for_input: "Waiting for you",
   done: "Done",
   failed: "Failed",
   aborted: "Aborted",

@@ -1,6 +1,7 @@
 // Answers of the API as tests need them: complete, typed, and changed by what a test gives.
 import type {
   Agent,
+  AgentRequest,
   Approval,
   Attempt,
   Diff,
@@ -96,7 +97,7 @@ export function aRun(change: Partial<Run> = {}): Run {
 }
 
 export function aSummary(change: Partial<RunSummary> = {}): RunSummary {
-  const { prompt, base_commit, warnings, max_cost_usd, approval, waiting_reason, steps, ...head } = aRun();
+  const { prompt, base_commit, warnings, max_cost_usd, approval, waiting_reason, requests, steps, ...head } = aRun();
   return { ...head, steps, ...change };
 }
 
@@ -150,6 +151,31 @@ export function anApproval(change: Partial<Approval> = {}): Approval {
     reminded_at: null,
     decision: null,
     return_to: null,
+    ...change,
+  };
+}
+
+/** A permission to run a command; for a question give `kind`, `tool` and `details`. */
+export function aRequest(change: Partial<AgentRequest> = {}): AgentRequest {
+  return {
+    id: 5,
+    pipeline_id: 42,
+    step_id: 11,
+    attempt: 1,
+    kind: "permission",
+    tool: "bash",
+    patterns: ["git push origin main"],
+    details: { command: "git push origin main", file_path: null, diff: null, call_id: "call-1", questions: [] },
+    sub_agent: false,
+    status: "pending",
+    reply: null,
+    message: null,
+    answers: null,
+    remember: false,
+    answered_by: null,
+    asked_at: at(150),
+    answered_at: null,
+    deadline: at(1950),
     ...change,
   };
 }

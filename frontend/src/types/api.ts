@@ -23,6 +23,13 @@ export type ModelOrigin = NonNullable<Step["model_origin"]>;
 
 export type Handoff = NonNullable<Step["latest_handoff"]>;
 export type Approval = Schemas["ApprovalResponse"];
+export type AgentRequest = Schemas["AgentRequestResponse"];
+export type Question = AgentRequest["details"]["questions"][number];
+
+export type ApproveBody = Schemas["ApproveRequest"];
+export type ChangesBody = Schemas["ChangesRequest"];
+export type RestartBody = Schemas["RestartRequest"];
+export type AnswerBody = Schemas["AnswerRequest"];
 
 // Fields with a default are optional in the schema of these shared shapes, but an answer always holds them.
 export type ToolCall = Required<Schemas["ToolCall"]>;

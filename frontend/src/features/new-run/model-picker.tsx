@@ -45,7 +45,7 @@ function Group({ group }: { group: PickGroup }) {
 function Popup({ label }: { label: string }) {
   return (
     <Combobox.Portal>
-      <Combobox.Positioner align="start" sideOffset={4} className="z-20">
+      <Combobox.Positioner align="start" sideOffset={4} className="z-40">
         <Combobox.Popup className="picker" aria-label={label}>
           <Combobox.Input className="search" placeholder="provider, name or id" aria-label="Search models" />
           <Combobox.List className="picker-list">

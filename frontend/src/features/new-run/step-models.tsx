@@ -1,6 +1,7 @@
 // The steps of the chosen template, each with the model it will run on and the way to choose another.
 import { ModelLabel } from "@/components/model-chip";
 import type { Agent, ModelList, Template, TemplateStep } from "@/types/api";
+import { withChoice } from "./choice";
 import type { FieldErrors } from "./field-errors";
 import { FieldError } from "./field-row";
 import { type Inherited, inherited, rowModel } from "./inherit";
@@ -18,12 +19,6 @@ interface StepModelsProps {
 
 function inheritItem(from: Inherited): PickItem {
   return { ref: null, label: from.model ? `Inherit → ${from.model}` : "Inherit", note: from.why };
-}
-
-/** The choices with one changed; null takes it back. */
-function withChoice(chosen: Record<number, string>, index: number, ref: string | null): Record<number, string> {
-  const { [index]: _, ...others } = chosen;
-  return ref === null ? others : { ...others, [index]: ref };
 }
 
 function ApplyToAll({ template, models, chosen, onChoose }: StepModelsProps) {

@@ -1,13 +1,13 @@
 // Asks whether a run is really to be aborted, and waits until its agent has stopped.
 import { Dialog } from "@/components/dialog";
 import { Notice } from "@/components/notice";
-import { useRunAction } from "@/features/runs/api";
 import { sentenceOf } from "@/lib/api";
 import { showHidden } from "@/lib/visible";
 import type { Run } from "@/types/api";
+import { useDecision } from "./decide";
 
 export function AbortDialog({ run, onClose }: { run: Run; onClose: () => void }) {
-  const action = useRunAction(run.id);
+  const action = useDecision(run.id);
   const abort = () => action.mutate({ action: "abort" }, { onSuccess: onClose });
   return (
     <Dialog open onOpenChange={(open) => !open && onClose()} title="Abort this run?">

@@ -1,14 +1,17 @@
 // A gate: the question, what the agent before it left, what changed, and the decision.
+import { useState } from "react";
 import { Markdown } from "@/components/markdown";
 import { clock, plural } from "@/lib/format";
 import { stepWord } from "@/lib/status";
 import { showHidden } from "@/lib/visible";
 import type { Approval, Run, Step } from "@/types/api";
 import { Changes, DiffCounts, useDiff } from "./changes";
+import { EMPTY_GATE, type GateForm } from "./decision-body";
 import { GateDecision } from "./gate-decision";
-import { HandoffView } from "./handoff-view";
+import { HandoffEdit } from "./handoff-edit";
+import { KeptHandoff } from "./handoff-view";
 import { costWord } from "./run-header";
-import { approvalOf, countQuestions, handoffBefore } from "./selection";
+import { approvalOf, countQuestions, decisionWord, handoffBefore } from "./selection";
 
 interface GatePanelProps {
   run: Run;
@@ -69,17 +72,15 @@ function Decided({ approval, gate, now }: { approval: Approval | null; gate: Ste
   return (
     <div className="mt-1.5 grid gap-2">
       <p className="text-ink-2">
-        <b className="font-semibold text-ink capitalize">{approval.status}</b> by {approval.decided_by ?? "somebody"} at{" "}
-        {clock(approval.decided_at, now)}
+        <b className="font-semibold text-ink first-letter:uppercase">{decisionWord(approval)}</b> by{" "}
+        {approval.decided_by ?? "somebody"} at {clock(approval.decided_at, now)}
       </p>
       {approval.comment && <Markdown text={approval.comment} />}
     </div>
   );
 }
 
-function Handed({ run, gate }: { run: Run; gate: Step }) {
-  const handoff = handoffBefore(run, gate);
-  if (handoff) return <HandoffView handoff={handoff} />;
+function NoHandoff() {
   return (
     <div className="hand">
       <p className="hand-whole bg-panel px-[18px] py-3 text-ink-3">There is no hand-off before this gate.</p>
@@ -87,21 +88,37 @@ function Handed({ run, gate }: { run: Run; gate: Step }) {
   );
 }
 
+/** What a person reads and fills in while the gate is open; closing it forgets the form. */
+function OpenGate({ run, gate }: { run: Run; gate: Step }) {
+  const [form, setForm] = useState(EMPTY_GATE);
+  const change = (part: Partial<GateForm>) => setForm((old) => ({ ...old, ...part }));
+  const handoff = handoffBefore(run, gate);
+  return (
+    <>
+      {handoff ? (
+        <HandoffEdit handoff={handoff} text={form.handoff} onChange={(text) => change({ handoff: text })} />
+      ) : (
+        <NoHandoff />
+      )}
+      <div className="gate-body">
+        {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls must be reachable by keyboard. */}
+        <section className="gate-changes" aria-label="Changes" tabIndex={0}>
+          <Changes run={run} />
+        </section>
+        <GateDecision run={run} gate={gate} form={form} onChange={change} />
+      </div>
+    </>
+  );
+}
+
 export function GatePanel({ run, gate, now }: GatePanelProps) {
   const waiting = gate.status === "waiting_for_approval";
+  const handoff = handoffBefore(run, gate);
   return (
     <section className="panel gate min-w-0" aria-label="Approval" data-decided={!waiting || undefined}>
       <GateHead run={run} gate={gate} now={now} />
-      <Handed run={run} gate={gate} />
-      {waiting && (
-        <div className="gate-body">
-          {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls must be reachable by keyboard. */}
-          <section className="gate-changes" aria-label="Changes" tabIndex={0}>
-            <Changes run={run} />
-          </section>
-          <GateDecision run={run} gate={gate} />
-        </div>
-      )}
+      {waiting && <OpenGate key={run.approval?.id} run={run} gate={gate} />}
+      {!waiting && (handoff ? <KeptHandoff handoff={handoff} /> : <NoHandoff />)}
     </section>
   );
 }

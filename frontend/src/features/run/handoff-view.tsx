@@ -1,7 +1,9 @@
 // What an agent left for the next one: four sections side by side, missing ones said to be missing.
+import { useState } from "react";
 import { Markdown } from "@/components/markdown";
 import { Empty } from "@/components/notice";
 import { isFinal } from "@/lib/status";
+import { showHidden } from "@/lib/visible";
 import type { Handoff, Step } from "@/types/api";
 
 const SECTIONS = [
@@ -39,6 +41,38 @@ export function HandoffView({ handoff }: { handoff: Handoff }) {
   );
 }
 
+/** A hand-off that stays: one that a person edited says so, and shows on demand what the agent wrote. */
+export function KeptHandoff({ handoff }: { handoff: Handoff }) {
+  const [showsOriginal, showOriginal] = useState(false);
+  const { edited_by, original } = handoff;
+  return (
+    <div className="hand-alone">
+      {edited_by !== null && (
+        <p className="px-[18px] py-2.5 text-ink-2">
+          edited by <b className="font-semibold">{showHidden(edited_by)}</b>
+          {original !== null && (
+            <>
+              {" · "}
+              <button type="button" className="btn-link" onClick={() => showOriginal(!showsOriginal)}>
+                {showsOriginal ? "show the edited one" : "show original"}
+              </button>
+            </>
+          )}
+        </p>
+      )}
+      {showsOriginal && original !== null ? (
+        <div className="hand">
+          <section className="hand-whole" aria-label="As the agent wrote it">
+            <Markdown text={original} />
+          </section>
+        </div>
+      ) : (
+        <HandoffView handoff={handoff} />
+      )}
+    </div>
+  );
+}
+
 export function HandoffTab({ step }: { step: Step }) {
   if (!step.latest_handoff) {
     return (
@@ -47,9 +81,5 @@ export function HandoffTab({ step }: { step: Step }) {
       />
     );
   }
-  return (
-    <div className="hand-alone">
-      <HandoffView handoff={step.latest_handoff} />
-    </div>
-  );
+  return <KeptHandoff key={step.latest_handoff.created_at} handoff={step.latest_handoff} />;
 }

@@ -1,50 +1,33 @@
-// Abort and restart, each only where it is possible; aborting asks first.
+// Duplicate, restart and abort, each only where it is possible; the last two ask first.
 import { lazy, Suspense, useState } from "react";
-import { Notice } from "@/components/notice";
-import { useRunAction } from "@/features/runs/api";
-import { sentenceOf } from "@/lib/api";
 import { isFinal } from "@/lib/status";
 import type { Run } from "@/types/api";
+import { DuplicateButton } from "./duplicate-button";
 
 const AbortDialog = lazy(async () => ({ default: (await import("./abort-dialog")).AbortDialog }));
-
-/** The first step that is not done, which is where a restart begins. */
-export function restartsAt(run: Pick<Run, "steps">): string {
-  const step = run.steps.find((item) => item.status !== "done");
-  return step ? `step ${step.order_index + 1}` : "the start";
-}
+const RestartDialog = lazy(async () => ({ default: (await import("./restart-dialog")).RestartDialog }));
 
 export function RunActions({ run }: { run: Run }) {
-  const [asking, setAsking] = useState(false);
-  const action = useRunAction(run.id);
+  const [asking, setAsking] = useState<"abort" | "restart" | null>(null);
   const canRestart = run.status === "failed" || run.status === "aborted";
+  const close = () => setAsking(null);
   return (
     <>
+      <DuplicateButton key={run.id} id={run.id} />
       {canRestart && (
-        <button
-          type="button"
-          className="btn"
-          disabled={action.isPending}
-          onClick={() => action.mutate({ action: "restart" })}
-        >
-          {action.isPending ? "Restarting …" : `Restart from ${restartsAt(run)}`}
+        <button type="button" className="btn" onClick={() => setAsking("restart")}>
+          Restart from …
         </button>
       )}
       {!isFinal(run.status) && (
-        <button type="button" className="btn btn-bad" onClick={() => setAsking(true)}>
+        <button type="button" className="btn btn-bad" onClick={() => setAsking("abort")}>
           Abort
         </button>
       )}
-      {asking && (
-        <Suspense>
-          <AbortDialog run={run} onClose={() => setAsking(false)} />
-        </Suspense>
-      )}
-      {action.isError && (
-        <div className="basis-full">
-          <Notice tone="bad">{sentenceOf(action.error)}</Notice>
-        </div>
-      )}
+      <Suspense>
+        {asking === "abort" && <AbortDialog run={run} onClose={close} />}
+        {asking === "restart" && <RestartDialog run={run} onClose={close} />}
+      </Suspense>
     </>
   );
 }

@@ -11,6 +11,7 @@ import { useTitle } from "@/lib/title";
 import { showHidden } from "@/lib/visible";
 import type { Run } from "@/types/api";
 import { GatePanel } from "./gate-panel";
+import { RequestBox } from "./request-box";
 import { RunHeader } from "./run-header";
 import { chosenStep } from "./selection";
 import { StepList } from "./step-list";
@@ -44,7 +45,8 @@ function RunView({ run }: { run: Run }) {
   const step = chosenStep(run, wanted);
   const timeline = run.started_at !== null && <Timeline run={run} now={now} />;
   // A person who is asked sees the question first.
-  const asked = step?.status === "waiting_for_approval";
+  const requests = run.requests.filter((request) => request.status === "pending");
+  const asked = step?.status === "waiting_for_approval" || requests.length > 0;
   return (
     <>
       <RunHeader run={run} now={now} />
@@ -52,8 +54,13 @@ function RunView({ run }: { run: Run }) {
       {!asked && timeline}
       <div className="two">
         <StepList run={run} selected={step} now={now} />
-        {step?.type === "agent" && <StepPanel key={step.id} run={run} step={step} now={now} />}
-        {step?.type === "approval" && <GatePanel key={step.id} run={run} gate={step} now={now} />}
+        <div className="grid min-w-0 grid-cols-[minmax(0,1fr)] gap-4">
+          {requests.map((request) => (
+            <RequestBox key={request.id} run={run} request={request} now={now} />
+          ))}
+          {step?.type === "agent" && <StepPanel key={step.id} run={run} step={step} now={now} />}
+          {step?.type === "approval" && <GatePanel key={step.id} run={run} gate={step} now={now} />}
+        </div>
       </div>
       {asked && timeline}
     </>

@@ -1,8 +1,19 @@
 // Which step a run's page shows, what a gate is about, and how a tool call reads.
 import { describe, expect, it } from "vitest";
-import { aHandoff, anApproval, aRun, aStep, aTool, at } from "@/test/fixtures";
+import { aHandoff, anApproval, aRequest, aRun, aStep, aTool, at } from "@/test/fixtures";
 import { readRunSearch } from "./search";
-import { agentAfter, approvalOf, chosenStep, countQuestions, currentStep, handoffBefore } from "./selection";
+import {
+  agentsAfter,
+  agentsBefore,
+  approvalOf,
+  chosenStep,
+  countQuestions,
+  currentStep,
+  decisionWord,
+  handoffBefore,
+  requestsOf,
+  waitingSince,
+} from "./selection";
 import { toolLine, toolTime } from "./tool-line";
 
 const steps = [
@@ -36,7 +47,13 @@ describe("a gate", () => {
 
   it("is about the nearest earlier hand-off and leads to the next agent", () => {
     expect(handoffBefore(run, gate)).toBe(steps[0]?.latest_handoff);
-    expect(agentAfter(run, gate)?.agent_name).toBe("senior_reviewer");
+    expect(agentsAfter(run, gate).map((step) => step.agent_name)).toEqual(["senior_reviewer"]);
+    expect(agentsBefore(run, gate).map((step) => step.id)).toEqual([1]);
+  });
+
+  it("says what was decided", () => {
+    expect(decisionWord(anApproval({ status: "rejected", decision: "request_changes" }))).toBe("changes requested");
+    expect(decisionWord(anApproval({ status: "rejected", decision: "reject" }))).toBe("rejected");
   });
 
   it("knows its own record only", () => {
@@ -55,6 +72,20 @@ describe("a gate", () => {
     [null, 0],
   ])("counts the open questions of %j as %d", (open_questions, number) => {
     expect(countQuestions(aHandoff({ open_questions }))).toBe(number);
+  });
+});
+
+describe("a step whose agent asks", () => {
+  it("waits since its oldest open request", () => {
+    const [step = expect.unreachable(), , other = expect.unreachable()] = steps;
+    const requests = [
+      aRequest({ id: 1, step_id: 1, status: "answered", asked_at: at(10) }),
+      aRequest({ id: 2, step_id: 1, asked_at: at(20) }),
+      aRequest({ id: 3, step_id: 1, asked_at: at(30) }),
+    ];
+    expect(requestsOf({ requests }, step).map((request) => request.id)).toEqual([2, 3]);
+    expect(waitingSince({ requests }, step)).toBe(at(20));
+    expect(waitingSince({ requests }, other)).toBeNull();
   });
 });
 

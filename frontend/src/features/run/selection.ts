@@ -1,5 +1,5 @@
 // Which step the page shows, and what belongs to it.
-import type { Approval, Handoff, Run, Step } from "@/types/api";
+import type { AgentRequest, Approval, Handoff, Run, Step } from "@/types/api";
 
 /** The step that matters now: the waiting one, else the running, the failed, the last that began, the first. */
 export function currentStep(steps: Step[]): Step | undefined {
@@ -19,18 +19,37 @@ export function chosenStep(run: Run, wanted: number | undefined): Step | undefin
 
 /** The hand-off that a gate is about: the nearest earlier agent step's. */
 export function handoffBefore(run: Run, gate: Step): Handoff | null {
-  const before = run.steps.filter((step) => step.type === "agent" && step.order_index < gate.order_index);
-  return before.at(-1)?.latest_handoff ?? null;
+  return agentsBefore(run, gate).at(-1)?.latest_handoff ?? null;
 }
 
-/** The next agent step after a gate. */
-export function agentAfter(run: Run, gate: Step): Step | undefined {
-  return run.steps.find((step) => step.type === "agent" && step.order_index > gate.order_index);
+/** The agent steps before a gate, to which it can send the run back. */
+export function agentsBefore(run: Run, gate: Step): Step[] {
+  return run.steps.filter((step) => step.type === "agent" && step.order_index < gate.order_index);
+}
+
+/** The agent steps after a gate; the first one goes on. */
+export function agentsAfter(run: Run, gate: Step): Step[] {
+  return run.steps.filter((step) => step.type === "agent" && step.order_index > gate.order_index);
+}
+
+/** What a person decided at a gate, as a word. */
+export function decisionWord({ decision, status }: Pick<Approval, "decision" | "status">): string {
+  return decision === "request_changes" ? "changes requested" : status;
 }
 
 /** The gate's own record, when the run's newest gate is this one. */
 export function approvalOf(run: Run, gate: Step): Approval | null {
   return run.approval?.step_id === gate.id ? run.approval : null;
+}
+
+/** The open requests of a step's agent, oldest first. */
+export function requestsOf(run: Pick<Run, "requests">, step: Step): AgentRequest[] {
+  return run.requests.filter((request) => request.step_id === step.id && request.status === "pending");
+}
+
+/** Since when a step waits for an answer to its agent; null while it does not. */
+export function waitingSince(run: Pick<Run, "requests">, step: Step): string | null {
+  return requestsOf(run, step)[0]?.asked_at ?? null;
 }
 
 /** How many open questions a hand-off lists: its bullet points, or one for a paragraph; "none" in words counts as none. */

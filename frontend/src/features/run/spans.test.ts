@@ -42,6 +42,14 @@ it("draws one piece while attempts are not known, and a gate as waiting", () => 
   expect(seconds(stepSpans({ step: gate, attempts: undefined, live: null }, now))).toEqual([["wait", 10, 20]]);
 });
 
+it("draws the time in which a person is asked over the work", () => {
+  const times = { step: aStep({ started_at: at(10) }), attempts: undefined, live: null, askedAt: at(150) };
+  expect(seconds(stepSpans(times, now))).toEqual([
+    ["live", 10, 200],
+    ["wait", 150, 200],
+  ]);
+});
+
 it("shows time in the queue only when there was some", () => {
   expect(queueSpan(aRun({ started_at: at(0.4) }), now)).toEqual([]);
   expect(seconds(queueSpan(aRun({ started_at: at(30) }), now))).toEqual([["queue", 0, 30]]);

@@ -12,6 +12,8 @@ export interface StepTimes {
   step: Step;
   attempts: Attempt[] | undefined;
   live: LiveStep | null | undefined;
+  /** Since when a person is asked; null while nobody is. */
+  askedAt?: string | null;
 }
 
 const SHORTEST_QUEUE_MS = 1_000;
@@ -42,7 +44,12 @@ function attemptSpans(attempt: Attempt, now: number, live: LiveStep | null | und
 }
 
 /** The spans of one step, later ones drawn over earlier ones. Without its attempts a step is one piece. */
-export function stepSpans({ step, attempts, live }: StepTimes, now: number): Span[] {
+export function stepSpans(times: StepTimes, now: number): Span[] {
+  const asked: Span[] = times.askedAt ? [{ kind: "wait", from: Date.parse(times.askedAt), to: now }] : [];
+  return [...workSpans(times, now), ...asked];
+}
+
+function workSpans({ step, attempts, live }: StepTimes, now: number): Span[] {
   if (attempts?.length) return attempts.flatMap((attempt) => attemptSpans(attempt, now, live));
   if (step.started_at === null) return [];
   const from = Date.parse(step.started_at);

@@ -7,10 +7,12 @@ import { modelWhy } from "@/lib/model-why";
 import { isFinal, stepWord } from "@/lib/status";
 import { showHidden } from "@/lib/visible";
 import type { Run, Step } from "@/types/api";
-import { approvalOf } from "./selection";
+import { approvalOf, decisionWord, waitingSince } from "./selection";
 
-/** Time and known cost, such as `1:38 · $0.09`; an open step's time ends in dots. */
-function figures(step: Step, now: number): string {
+/** Time and known cost, such as `1:38 · $0.09`; an open step's time ends in dots, and a waiting step's says so. */
+function figures(run: Run, step: Step, now: number): string {
+  const asked = waitingSince(run, step);
+  if (asked !== null) return `waiting ${duration(now - Date.parse(asked))} …`;
   const time = elapsed(step.started_at, step.finished_at, now);
   const dots = isFinal(step.status) ? "" : " …";
   return [time === undefined ? null : duration(time) + dots, step.cost === null ? null : dollars(step.cost)]
@@ -24,7 +26,7 @@ function gateNote(run: Run, gate: Step, now: number): string {
   if (gate.status === "waiting_for_approval") return `waiting for you since ${clock(gate.started_at ?? now, now)}`;
   if (!approval?.decided_at || approval.status === "pending") return stepWord(gate.status).toLowerCase();
   const comment = approval.comment ? `: “${approval.comment}”` : "";
-  return `${approval.status} by ${approval.decided_by ?? "somebody"}${comment}`;
+  return `${decisionWord(approval)} by ${approval.decided_by ?? "somebody"}${comment}`;
 }
 
 function Note({ run, step, now }: { run: Run; step: Step; now: number }) {
@@ -32,6 +34,7 @@ function Note({ run, step, now }: { run: Run; step: Step; now: number }) {
   return (
     <>
       <ModelChip model={modelWhy(step)} />
+      {step.status === "waiting_for_input" && <small className="step-note">asks you, and waits for the answer</small>}
       {step.attempts > 1 && <small className="step-note">{step.attempts} attempts</small>}
       {(step.status === "failed" || step.status === "skipped" || step.status === "aborted") && (
         <small className="step-note">
@@ -63,7 +66,7 @@ export function StepList({ run, selected, now }: { run: Run; selected: Step | un
               {step.order_index + 1} {step.agent_name ?? "approval"}
               <span className="sr-only">, {stepWord(step.status).toLowerCase()}</span>
             </span>
-            <span className="step-time">{figures(step, now)}</span>
+            <span className="step-time">{figures(run, step, now)}</span>
             <Note run={run} step={step} now={now} />
           </Link>
         </li>

@@ -4,6 +4,7 @@ import { attemptsOptions, liveOptions } from "@/features/runs/api";
 import { duration, elapsed } from "@/lib/format";
 import { isFinal } from "@/lib/status";
 import type { Run } from "@/types/api";
+import { waitingSince } from "./selection";
 import { extent, queueSpan, type Span, type StepTimes, stepSpans, ticks } from "./spans";
 
 const LEGEND = [
@@ -11,7 +12,6 @@ const LEGEND = [
   ["tool", "tools"],
   ["wait", "waiting"],
 ] as const;
-const OPEN_COLOUR = { agent: "text-run", approval: "text-wait" } as const;
 const SECONDS_BELOW_MS = 5 * 60_000;
 
 /** What is known about the times of each step: attempts once read, live parts while it runs. */
@@ -20,7 +20,12 @@ function useStepTimes(run: Run): StepTimes[] {
     queries: run.steps.map((step) => ({ ...attemptsOptions(run.id, step.id), enabled: step.attempts > 0 })),
   });
   const lives = useQueries({ queries: run.steps.map((step) => liveOptions(step.id)) });
-  return run.steps.map((step, index) => ({ step, attempts: attempts[index]?.data, live: lives[index]?.data }));
+  return run.steps.map((step, index) => ({
+    step,
+    attempts: attempts[index]?.data,
+    live: lives[index]?.data,
+    askedAt: waitingSince(run, step),
+  }));
 }
 
 function Bar({ span, extent: [start, end] }: { span: Span; extent: [number, number] }) {
@@ -35,6 +40,7 @@ function Lane({ times, before, extent: range, now }: LaneProps) {
   const { step } = times;
   const time = elapsed(step.started_at, step.finished_at, now);
   const open = step.started_at !== null && !isFinal(step.status);
+  const waits = step.status.startsWith("waiting");
   return (
     <li className="lane">
       <span>
@@ -45,8 +51,8 @@ function Lane({ times, before, extent: range, now }: LaneProps) {
           <Bar key={`${span.kind} ${span.from}`} span={span} extent={range} />
         ))}
       </span>
-      <span className={open ? OPEN_COLOUR[step.type] : "text-ink-3"}>
-        {time === undefined ? "" : duration(time)}
+      <span className={open ? (waits ? "text-wait" : "text-run") : "text-ink-3"}>
+        {step.status === "waiting_for_input" ? "waiting" : time !== undefined && duration(time)}
         {open && " …"}
       </span>
     </li>

@@ -1,5 +1,5 @@
-// Runs as the API serves them: query keys, how each is read, and what changes them.
-import { infiniteQueryOptions, queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
+// Runs as the API serves them: query keys, and how each is read.
+import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
 import { answerOf, api } from "@/lib/api";
 import { isFinal } from "@/lib/status";
 import type { Attempt, Run } from "@/types/api";
@@ -97,23 +97,6 @@ export function liveOptions(stepId: number) {
     enabled: false,
     staleTime: Number.POSITIVE_INFINITY,
     gcTime: Number.POSITIVE_INFINITY,
-  });
-}
-
-export type RunAction = "approve" | "reject" | "abort" | "restart";
-
-/** Decides, aborts or restarts a run; the answer is its new state. A refusal reads the run again, as it has moved on. */
-export function useRunAction(id: number) {
-  const client = useQueryClient();
-  return useMutation({
-    mutationFn: ({ action, comment }: { action: RunAction; comment?: string }) =>
-      answerOf(
-        api.POST(`/pipelines/{pipeline_id}/${action}`, {
-          params: { path: { pipeline_id: id } },
-          body: comment ? { comment } : {},
-        }),
-      ),
-    onSettled: () => client.invalidateQueries({ queryKey: runKeys.detail(id) }),
   });
 }
 

@@ -9,6 +9,7 @@ import { server, url } from "@/test/server";
 import type { AuditFrame } from "@/types/api";
 import { runKeys } from "./api";
 import { patchPages, RunFeed, summaryOf, unseenRuns } from "./feed";
+import { NOTHING_YET } from "./live";
 
 const pagesOf = (...items: ReturnType<typeof aSummary>[]) => ({
   pages: [{ items, next_cursor: null }],
@@ -32,6 +33,7 @@ it("renews a row in place and leaves a list without it the same object", () => {
 
 it("keeps only what a row needs of a whole run", () => {
   expect(summaryOf(aRun())).not.toHaveProperty("prompt");
+  expect(summaryOf(aRun())).not.toHaveProperty("requests");
   expect(summaryOf(aRun())).toHaveProperty("queue_position");
 });
 
@@ -94,4 +96,22 @@ it("shows live output of its own step only, and forgets it when the run is resta
   expect(client.getQueryData(runKeys.live(12))).toMatchObject({ parts: [{ text: "other" }] });
   feed.take([audit("pipeline.restarted", 42)]);
   expect(client.getQueryData(runKeys.live(11))).toBeNull();
+});
+
+it("forgets live output of a step that a person sent back, and of no other", () => {
+  const client = createQueryClient();
+  const feed = new RunFeed(client);
+  client.setQueryData(runKeys.live(11), NOTHING_YET);
+  client.setQueryData(runKeys.live(12), NOTHING_YET);
+  feed.take([audit("step.reset", 42, 12)]);
+  expect(client.getQueryData(runKeys.live(11))).toBe(NOTHING_YET);
+  expect(client.getQueryData(runKeys.live(12))).toBeNull();
+});
+
+it.each(["request.asked", "request.answered", "request.expired"] as const)("reads a run again at %s", async (type) => {
+  const client = createQueryClient();
+  server.use(http.get(url("/pipelines/42"), () => HttpResponse.json(aRun({ status: "waiting_for_input" }))));
+  client.setQueryData(runKeys.detail(42), aRun());
+  new RunFeed(client).take([audit(type, 42, 11)]);
+  await waitFor(() => expect(client.getQueryData(runKeys.detail(42))).toMatchObject({ status: "waiting_for_input" }));
 });

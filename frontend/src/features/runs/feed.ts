@@ -19,7 +19,7 @@ export function patchPages(pages: RunPages, run: RunSummary): RunPages {
 
 /** The part of a whole run that a row of the list holds. */
 export function summaryOf(run: Run): RunSummary {
-  const { prompt, base_commit, warnings, max_cost_usd, approval, waiting_reason, steps, ...head } = run;
+  const { prompt, base_commit, warnings, max_cost_usd, approval, waiting_reason, requests, steps, ...head } = run;
   return { ...head, steps };
 }
 
@@ -57,6 +57,7 @@ export class RunFeed {
     if (type.startsWith("registry.")) this.client.invalidateQueries({ queryKey: ["registry"] });
     if (run === null) return;
     if (type === "pipeline.restarted") this.dropLive(run);
+    if (type === "step.reset" && step !== null) this.client.setQueryData<LiveStep | null>(runKeys.live(step), null);
     if (step !== null) this.client.invalidateQueries({ queryKey: runKeys.attempts(run, step) });
     this.client.invalidateQueries({ queryKey: runKeys.diff(run) });
     this.changed.add(run);

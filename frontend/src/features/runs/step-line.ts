@@ -19,6 +19,7 @@ export function stepLine(
   const { steps } = run;
   const current = steps.find((step) => step.status === "running" || step.status.startsWith("waiting"));
   if (current?.type === "approval") return waitingLine(steps, current);
+  if (current?.status === "waiting_for_input") return `${current.agent_name} asks you`;
   if (current) return withModel(current);
   if (run.status === "pending" && run.queue_position !== null) {
     return `${ordinal(run.queue_position)} in line for its directory`;
