@@ -145,10 +145,29 @@ it("aborts after a question and restarts as a new attempt", async () => {
   await expectAccessible(page);
   await page.getByRole("button", { name: "Abort the run" }).click();
   await pill("Aborted").waitFor();
-  await page.getByRole("button", { name: "Restart from step 1" }).click();
+  await page.getByRole("button", { name: "Restart from …" }).click();
+  await page.getByLabel("Begin again with step").waitFor();
+  await expectAccessible(page);
+  await page.getByRole("button", { name: "Restart", exact: true }).click();
   await pill("Running").waitFor();
   await page.getByText("attempt 2", { exact: false }).first().waitFor();
 });
+
+it(
+  "sends the run back from the gate with a wish, which the agent gets as a new attempt",
+  async () => {
+    await pill("Waiting for you").waitFor({ timeout: GATE_MS });
+    await page.getByRole("button", { name: "Edit before it goes on" }).click();
+    await page.getByRole("button", { name: "change model" }).click();
+    await page.getByRole("combobox", { name: /^Model of step 5/ }).waitFor();
+    await expectAccessible(page);
+    await page.getByLabel("Comment", { exact: false }).fill(COMMENT);
+    await page.getByRole("button", { name: "Request changes → " }).click();
+    await pill("Running").waitFor();
+    await page.getByText("attempt 3", { exact: false }).first().waitFor();
+  },
+  GATE_MS + 30_000,
+);
 
 it(
   "rejects at the gate, which fails the run and skips the rest",
@@ -164,6 +183,15 @@ it(
   },
   GATE_MS + 30_000,
 );
+
+it("duplicates a run, with the same task and models", async () => {
+  await page.getByRole("button", { name: "Duplicate" }).click();
+  await page.waitForURL("**/ui/runs/3");
+  await page.locator(".steps .model", { hasText: "quill-1" }).first().waitFor();
+  await page.getByRole("button", { name: "Abort", exact: true }).click();
+  await page.getByRole("button", { name: "Abort the run" }).click();
+  await pill("Aborted").waitFor();
+});
 
 it("filters the list by the address", async () => {
   await page.getByRole("link", { name: "Runs", exact: true }).first().click();
