@@ -81,6 +81,7 @@ function QuestionAnswer({ request, busy, decide }: AnswerProps) {
         </button>
         <RejectButton busy={busy} decide={decide} message={message} />
       </div>
+      <small>The agent goes on with your answer. Rejecting a question ends the step.</small>
     </>
   );
 }
