@@ -21,7 +21,8 @@ def check(root: Path) -> list[str]:
             continue
         tree = ast.parse(file.text)
         if file.name.startswith("backend/app/") and file.name not in TRANSITIONS:
-            faults += [f"{file.name}:{line}: moves a status; services/transitions.py and request_transitions.py do" for line in _moves(tree)]
+            why = "moves a status; services/transitions.py and request_transitions.py do"
+            faults += [f"{file.name}:{line}: {why}" for line in _moves(tree)]
         if not file.name.startswith("scripts/gates/"):
             faults += [f"{file.name}:{line}: {FORBIDDEN_NAME} would empty our own tables" for line in _resets(tree)]
     return faults
