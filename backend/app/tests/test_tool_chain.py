@@ -91,7 +91,7 @@ def test_a_new_version_of_opencode_asks_to_compare_its_binaries_again(tmp_path: 
 
 # ---- import layers ----
 
-LAYERS = ["cli", "main", "models", "errors", "settings"]
+LAYERS = ["cli", "main", "models", "errors", "settings", "fail_points"]
 FOLDERS = ["tests", "routers", "services", "adapters", "demo", "schemas"]
 
 
