@@ -5,10 +5,21 @@ import { showHidden } from "@/lib/visible";
 
 const OPEN_UP_TO_LINES = 400;
 
+// How OpenCode begins the diff of the one file that it is about to change.
+const OF_ONE_FILE = /^(?:Index: .*\n=+\n)?--- ([^\t\n]+).*\n\+\+\+ ([^\t\n]+).*\n/;
+
+/** Git's header in place of OpenCode's: the parser knows no other. Paths lose their first slash, as in Git. */
+function asGit(text: string): string {
+  return text.replace(OF_ONE_FILE, (_, before: string, after: string) => {
+    const [a, b] = [`a/${before.replace(/^\//, "")}`, `b/${after.replace(/^\//, "")}`];
+    return `diff --git ${a} ${b}\nindex 1111111..2222222 100644\n--- ${a}\n+++ ${b}\n`;
+  });
+}
+
 /** Reads a diff; an unreadable one has no files, and is then shown as the text it is. */
 export function filesOf(text: string): FileData[] {
   try {
-    return parseDiff(showHidden(text)).filter((file) => file.newPath || file.oldPath);
+    return parseDiff(showHidden(asGit(text))).filter((file) => file.newPath || file.oldPath);
   } catch {
     return [];
   }
