@@ -30,16 +30,17 @@ async def test_an_answer_that_came_while_we_were_away_is_adopted(case: Case) -> 
 
 async def test_a_running_turn_is_joined(case: Case) -> None:
     session, binding = await case.session()
-    waiting = asyncio.create_task(case.client.send_message(session, "[[slow:50:0.1]]", "writer", "scripted/alpha"))
+    order = f"[[slow:50:{0.08 / case.server.unit:g}]]"
+    waiting = asyncio.create_task(case.client.send_message(session, order, "writer", "scripted/alpha"))
     await case.until_shown(1)
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     heir = case.new_client()
     heir.attach_session(session, binding)
-    answer = await heir.send_message(session, "[[slow:50:0.1]]", "writer", "scripted/alpha")
+    answer = await heir.send_message(session, order, "writer", "scripted/alpha")
     assert (answer.adopted, answer.finish) == (False, "stop")
     assert answer.text == "".join(f"tick{number:03d} " for number in range(50))
-    assert case.calls("[[slow:50:0.1]]") == ["alpha"]
+    assert case.calls(order) == ["alpha"]
 
 
 async def test_the_wall_clock_of_a_joined_turn_began_with_its_prompt(case: Case) -> None:
