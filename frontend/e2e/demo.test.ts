@@ -7,6 +7,7 @@ import { expectAccessible, expectNoSideScroll, openPage, type WatchedPage } from
 
 const GATE_MS = 180_000;
 const COMMENT = "Say it in one sentence, please.";
+const EDIT = "Mind the rounding of half cents.";
 
 let browser: Browser;
 let demo: Demo;
@@ -85,15 +86,24 @@ it("puts question, hand-off and changes before the person who decides", async ()
 });
 
 it(
-  "goes on after the approval, with the comment in the next prompt, and ends done",
+  "goes on after the approval, with comment and edited hand-off in the next prompt, and ends done",
   async () => {
+    await page.getByRole("button", { name: "Edit before it goes on" }).click();
+    const handoff = page.getByLabel("Hand-off", { exact: false });
+    await handoff.fill(`${await handoff.inputValue()}\n${EDIT}\n`);
     await page.getByLabel("Comment", { exact: false }).fill(COMMENT);
     await page.getByRole("button", { name: "Approve" }).click();
     await pill("Done").waitFor({ timeout: GATE_MS });
     await page.getByText(`“${COMMENT}”`, { exact: false }).waitFor();
+    await stepLink("3 qa").click();
+    await page.getByRole("tab", { name: "Hand-off" }).click();
+    await page.locator(".hand", { hasText: EDIT }).waitFor();
+    await page.getByRole("button", { name: "show original" }).click();
+    expect(await page.locator(".hand").textContent()).not.toContain(EDIT);
     await stepLink("5 release_editor").click();
     await page.getByRole("tab", { name: "Prompt" }).click();
     await page.locator("pre", { hasText: COMMENT }).waitFor();
+    await page.locator("pre", { hasText: EDIT }).waitFor();
   },
   GATE_MS + 30_000,
 );
