@@ -52,6 +52,8 @@ class OpenCodeServer(ServerStatus):
         self._lock: FileLock | None = None
         self._binary: Path | None = None
         self._instance = 0
+        self._changing = asyncio.Lock()
+        """Two starts at once would make two supervisors, and two servers on one folder."""
         self._environment = child_environment(os.environ, settings.setup, "", "")
 
     @property
@@ -61,13 +63,18 @@ class OpenCodeServer(ServerStatus):
 
     async def start(self) -> None:
         """Re-attach to the server of an earlier process of ours, or start one; returns at once."""
-        if self._task is None or self._task.done() or self._state == "down":
-            await cancel(self._task)
-            self._set("starting", "OpenCode is starting.")
-            self._task = asyncio.create_task(self._supervise(), name="opencode-server")
+        async with self._changing:
+            if self._task is None or self._task.done() or self._state == "down":
+                await cancel(self._task)
+                self._set("starting", "OpenCode is starting.")
+                self._task = asyncio.create_task(self._supervise(), name="opencode-server")
 
     async def stop(self, *, keep_running: bool = False) -> None:
         """End the server and everything it started, or leave it for the next process of ours."""
+        async with self._changing:
+            await self._stop(keep_running)
+
+    async def _stop(self, keep_running: bool) -> None:
         await cancel(self._task)
         self._task = None
         record, self._record, self._endpoint = self._record, None, None

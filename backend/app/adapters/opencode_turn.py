@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from app.adapters.opencode_api import OpencodeApi
 from app.adapters.opencode_events import RECONNECTED, Event, EventReader
-from app.adapters.opencode_http import ServerGone, TurnLost
+from app.adapters.opencode_http import OpencodeRefused, ServerGone, TurnLost
 from app.adapters.opencode_live import LiveFeed
 from app.adapters.opencode_requests import RequestAnswerer, RequestDesk
 from app.adapters.opencode_tally import TurnTally
 from app.adapters.opencode_transcript import TurnMessages
-from app.errors import OpencodeUnavailable
+from app.errors import Interrupted, OpencodeUnavailable
 from app.schemas.runtime import SessionBinding, TurnError
 
 
@@ -121,6 +121,11 @@ class TurnWatch:
             ended = await self._look()
         except (ServerGone, TurnLost):
             raise
+        except OpencodeRefused as refused:
+            if refused.status_code == 404:
+                raise Interrupted("The session was deleted in OpenCode while the step ran.") from refused
+            self._poll_at = time.monotonic() + 1
+            return False
         except OpencodeUnavailable:
             if not self._events.connected and time.monotonic() - self._last_answer > self._timing.gone:
                 raise

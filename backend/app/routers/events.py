@@ -6,9 +6,10 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from app.errors import FieldError, InvalidRequest
 from app.routers.deps import ServicesDep
 from app.schemas.events import AuditFrame, EventFrames
+
+_UNKNOWN = -1
 
 router = APIRouter(prefix="/events", tags=["events"])
 
@@ -39,9 +40,7 @@ async def describe_frames() -> EventFrames:
 
 
 def _event_id(text: str | None) -> int | None:
+    """What is no id of ours counts as an unknown one: the reader is told to read again, and goes on."""
     if text is None or text == "":
         return None
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
-        detail = "Last-Event-ID is not an id of this stream."
-        raise InvalidRequest(detail, (FieldError("/last-event-id", detail),))
-    return int(text)
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else _UNKNOWN

@@ -3,10 +3,10 @@
 import hashlib
 import hmac
 from collections.abc import Iterable
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import (
@@ -32,6 +32,10 @@ _HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
+
+
+class ClientGone(Exception):
+    """The connection broke before the whole body had come."""
 
 
 class Login:
@@ -80,6 +84,8 @@ class RequestGuard:
             self._check_host(headers)
             scope["paceline_actor"] = self._actor(scope, headers)
             receive = await self._checked_body(scope, headers, receive)
+        except ClientGone:
+            return
         except PacelineError as error:
             await problem_response(error)(scope, receive, send_guarded)
             return
@@ -119,7 +125,8 @@ class RequestGuard:
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
-                break
+                # Half a body is no decision: whoever sent it is gone and asks again.
+                raise ClientGone
             body += message.get("body", b"")
             more = message.get("more_body", False)
             if len(body) > BODY_LIMIT:
@@ -155,11 +162,8 @@ def _is_page(scope: Scope) -> bool:
 
 
 def _cookie(headers: Headers) -> str | None:
-    try:
-        jar = SimpleCookie("; ".join(headers.getlist("cookie")))
-    except CookieError:
-        return None
-    return jar[COOKIE].value if COOKIE in jar else None
+    # Tolerant as browsers are: other servers on this host may have set whatever they like.
+    return cookie_parser("; ".join(headers.getlist("cookie"))).get(COOKIE)
 
 
 def _check_origin(headers: Headers) -> None:

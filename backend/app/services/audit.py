@@ -44,12 +44,16 @@ def _fit(payload: dict[str, Any]) -> dict[str, Any]:
     while len(json.dumps(clean).encode()) > PAYLOAD_LIMIT and limit > 16:
         clean = {key: _cut(value, limit) for key, value in clean.items()} | {"cut": True}
         limit //= 2
-    return clean
+    return clean if len(json.dumps(clean).encode()) <= PAYLOAD_LIMIT else {"cut": True}
 
 
 def _cut(value: Any, limit: int) -> Any:
-    if isinstance(value, str) and len(value) > limit:
-        return value[:limit] + "…"
-    if isinstance(value, list):
-        return value[: max(1, limit // 64)]
+    """Shorter texts and lists at every depth."""
+    if isinstance(value, str):
+        return value if len(value) <= limit else value[:limit] + "…"
+    if isinstance(value, list | tuple):
+        return [_cut(item, limit) for item in value[: max(1, limit // 64)]]
+    if isinstance(value, dict):
+        kept = list(value.items())[: max(1, limit // 32)]
+        return {key: _cut(item, limit) for key, item in kept}
     return value

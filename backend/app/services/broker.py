@@ -175,7 +175,9 @@ class Broker:
         ]
 
     def _fold(self, event: LiveEvent) -> None:
-        if event.state == "idle" and event.step_id not in self._shown:
+        if event.state == "idle":
+            # The last thing that is heard of a turn, after its abort too: nothing runs there any more.
+            self._shown.pop(event.step_id, None)
             return
         shown = self._shown.setdefault(event.step_id, _Shown(event.pipeline_id))
         if event.type == "state":

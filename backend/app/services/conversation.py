@@ -58,23 +58,27 @@ class Conversation:
         )
         return Said(response, INTERRUPTED_NOTE if outages else None)
 
-    async def stop(self, session_id: str, directory: str) -> MessageResponse | None:
-        """End the turn and read what it left; None when OpenCode is away and nothing can be read."""
+    async def stop(self, session_id: str, directory: str) -> tuple[MessageResponse | None, bool]:
+        """End the turn and read what it left (None when that fails); True when the session is proven idle."""
+        idle = False
         try:
-            if not await self._client.stop_session(session_id, directory):
+            idle = await self._client.stop_session(session_id, directory)
+            if not idle:
                 log.error("session %s did not become idle", session_id)
-            return await self._client.read_turn(session_id)
+            return await self._client.read_turn(session_id), idle
         except OpencodeUnavailable as error:
-            log.warning("session %s could not be read: %s", session_id, error.detail)
-            return None
+            log.warning("session %s could not be stopped or read: %s", session_id, error.detail)
+            return None, idle
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> tuple[T, int]:
+        said = ""
         for outages in range(RESEND_LIMIT):
             try:
                 return await call(), outages
             except OpencodeUnavailable as error:
+                said = error.detail
                 log.warning("OpenCode went away: %s", error.detail)
                 if self._server is None or not await self._server.wait_ready(SERVER_WAIT_SECONDS):
                     raise Interrupted(f"OpenCode went away and did not come back: {error.detail}") from error
                 await asyncio.sleep(min(2.0**outages * 0.1, 5.0))
-        raise Interrupted(f"OpenCode went away {RESEND_LIMIT} times in this step. Look at its log, then restart.")
+        raise Interrupted(f"OpenCode failed {RESEND_LIMIT} times in this step, at last with: {said}")

@@ -13,19 +13,20 @@ from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from app.errors import BudgetExceeded, InternalError, InvalidRequest, PacelineError, StaleEpoch, StepFailure
-from app.models import Pipeline, Step
+from app.errors import BudgetExceeded, InternalError, InvalidRequest, StaleEpoch, StepFailure
+from app.models import Attempt, Pipeline, Step
 from app.schemas.handoff import Handoff
 from app.schemas.pipeline import FINAL_PIPELINE
 from app.schemas.registry import AgentProfile
 from app.schemas.runtime import MessageResponse, SessionBinding, StepLimits
-from app.services import attempts, leases, run_locks, scheduling, step_records, transitions
+from app.services import attempts, run_locks, step_records, transitions
 from app.services.conversation import Conversation
 from app.services.handoffs import parse_handoff
 from app.services.model_catalog import ModelCatalog
 from app.services.outages import Outages
 from app.services.outcome import accepted_text
 from app.services.ports import AgentRuntime, Engine, GitReader, RuntimeServer, Segment
+from app.services.run_endings import RunEndings
 from app.services.run_place import check_place
 from app.services.step_prompt import prompt_for
 from app.services.step_records import Began
@@ -70,6 +71,7 @@ class PipelineRunner:
         self._settings = settings
         self._catalog = catalog
         self._conversation = Conversation(client, server)
+        self._endings = RunEndings(sessions, engine)
         self.active: set[str] = set()
         """Workflow ids of the segments that run in this process."""
 
@@ -111,7 +113,7 @@ class PipelineRunner:
             place = await check_place(self._git, run)
         except (StepFailure, InvalidRequest) as failure:
             first = run.steps[run_locks.first_open_index(run)]
-            await self._fail_step(first, failure)
+            await self._endings.fail_step(first, failure)
             raise StaleEpoch("the run ended before its first step") from failure
         async with unit(self._sessions, "start-run") as db:
             row = await run_locks.guard(db, run.id, run.epoch)
@@ -124,7 +126,8 @@ class PipelineRunner:
         """Always walks the same list, so that a recovered segment meets its records in their order."""
         for step in steps:
             if step.type == "approval":
-                return await self._outages.outlast(segment.workflow_id, partial(self._open_gate, segment, step))
+                gate = partial(self._endings.open_gate, segment, step)
+                return await self._outages.outlast(segment.workflow_id, gate)
             agent_profile = AgentProfile.model_validate(step.agent_snapshot)
             model = step.model or agent_profile.default_model
             work = partial(self._agent_step, step, agent_profile, model)
@@ -132,7 +135,7 @@ class PipelineRunner:
             outcome = await self._engine.checkpoint(f"step-{step.order_index}", patient)
             if outcome != "done":
                 return outcome
-        return await self._outages.outlast(segment.workflow_id, partial(self._finish, segment))
+        return await self._outages.outlast(segment.workflow_id, partial(self._endings.finish_run, segment))
 
     async def _agent_step(self, step: Step, agent_profile: AgentProfile, model: str | None) -> str:
         async with self._reads() as db:
@@ -157,22 +160,27 @@ class PipelineRunner:
         model or agent) that names how it ended; attempt, step and run are then already `failed`
         with that code, and the session is idle.
         """
-        began: Began | None = None
+        # First of all: what a crash left at work has to be stopped whatever fails from here on.
+        left = await self._left_open(step)
+        began = step_records.began_of(left) if left is not None else None
         response: MessageResponse | None = None
+        idle = True
         agent = agent_profile.opencode_agent
         try:
             resolved = await self._check_before_sending(step.pipeline, agent, model)
-            began = await self._open_session(step, prompt, resolved)
+            began = await self._open_session(step, prompt, resolved, left)
             said = await self._conversation.send(began.session_id, began.prompt, agent, resolved or model)
             response = said.response
             text = accepted_text(response, agent=agent, model=resolved or model)
         except (StepFailure, InvalidRequest) as failure:
             if began is not None and response is None:
-                response = await self._stop_own(step.pipeline, began)
-            await self._outages.outlast("a failed step", partial(self._fail_step, step, failure, began, response))
+                response, idle = await self._stop_own(step.pipeline, began)
+            fail = partial(self._endings.fail_step, step, failure, began, response, idle=idle)
+            await self._outages.outlast("a failed step", fail)
             raise
         handoff = parse_handoff(text)
-        finish = partial(self._complete_step, step, began, response, handoff, said.note)
+        commit = await self._git.commit(began.directory)
+        finish = partial(self._endings.complete_step, step, began, response, handoff, note=said.note, commit=commit)
         await self._outages.outlast("a finished step", finish)
         return text, handoff
 
@@ -183,28 +191,26 @@ class PipelineRunner:
         await self._catalog.check_agent(agent, directory)
         return await self._catalog.check_model(model, directory) if model else None
 
-    async def _open_session(self, step: Step, prompt: str, resolved: str | None) -> Began:
+    async def _left_open(self, step: Step) -> Attempt | None:
+        """The attempt that a crash left open, with its session bound again; None when there is none."""
+        async with self._reads() as db:
+            left = await attempts.open_attempt(db, step.id, step.pipeline.attempt)
+        if left is None or left.session_id is None:
+            return None
+        self._client.attach_session(left.session_id, _binding(step, left.message_id, StepLimits()))
+        return left
+
+    async def _open_session(self, step: Step, prompt: str, resolved: str | None, left: Attempt | None) -> Began:
         """Join the attempt that a crash left open, else begin one: ids are stored before anything is sent."""
         run, at = step.pipeline, step.order_index
         async with self._reads() as db:
-            left = await attempts.open_attempt(db, step.id, run.attempt)
             limits = self._limits(await attempts.run_cost(db, run.id))
-        binding = SessionBinding(
-            directory=run.directory.real_path,
-            message_id=left.message_id if left else self._client.new_message_id(),
-            title=f"{run.title} · {at + 1} {step.agent_name}",
-            pipeline_id=run.id,
-            step_id=step.id,
-            attempt=run.attempt,
-            epoch=run.epoch,
-            limits=limits,
-            permissions=step_records.rules_of(step),
-        )
+        binding = _binding(step, left.message_id if left else self._client.new_message_id(), limits)
         if left is not None and left.session_id is not None:
             self._client.attach_session(left.session_id, binding)
             async with unit(self._sessions, "resume-step") as db:
                 row = await run_locks.guard(db, run.id, run.epoch)
-                return step_records.resume(db, row, at, left, left.session_id)
+                return step_records.resume(db, row, at, left)
         session_id = await self._conversation.open(binding)
         commit = await self._git.commit(binding.directory)
         async with unit(self._sessions, "begin-step") as db:
@@ -222,41 +228,11 @@ class PipelineRunner:
             raise BudgetExceeded(f"The run has cost ${spent:.2f}; PACELINE_MAX_COST_USD allows ${budget:.2f}.")
         return self._settings.limits.model_copy(update={"budget_usd": budget - spent})
 
-    async def _stop_own(self, run: Pipeline, began: Began) -> MessageResponse | None:
+    async def _stop_own(self, run: Pipeline, began: Began) -> tuple[MessageResponse | None, bool]:
         """Stop the session after a limit of ours, but only while the run is still ours."""
         async with self._reads() as db:
             await run_locks.read_run(db, run.id, run.epoch)
         return await self._conversation.stop(began.session_id, began.directory)
-
-    async def _complete_step(
-        self, step: Step, began: Began, response: MessageResponse, handoff: Handoff, note: str | None
-    ) -> None:
-        commit = await self._git.commit(began.directory)
-        async with unit(self._sessions, "complete-step") as db:
-            run = await run_locks.guard(db, step.pipeline_id, step.pipeline.epoch)
-            row = run.steps[step.order_index]
-            if row.status == "done":
-                # The commit went through and its confirmation was lost.
-                return
-            await step_records.complete(db, row, began, response, handoff, note=note, commit=commit)
-
-    async def _fail_step(
-        self, step: Step, failure: PacelineError, began: Began | None = None, response: MessageResponse | None = None
-    ) -> None:
-        """Attempt, step and run -> failed and the directory to the next run, in one transaction."""
-        async with unit(self._sessions, "fail-step") as db:
-            directory = await leases.lock_directory_of(db, step.pipeline_id)
-            run = await run_locks.guard(db, step.pipeline_id, step.pipeline.epoch)
-            if run.status in FINAL_PIPELINE:
-                return
-            row = run.steps[step.order_index]
-            if began is not None:
-                await attempts.close_attempt(
-                    db, row, began.attempt_id, failure.code, response, error_message=failure.detail
-                )
-            transitions.fail_step(db, row, failure.code, failure.detail)
-            transitions.fail_pipeline(db, run, failure.code, failure.detail)
-            await scheduling.pass_on(db, self._engine, directory, run.id, run.attempt)
 
     async def _fail_segment(self, segment: Segment, error: Exception) -> str:
         """A defect of ours: stop what may still run, then fail the run with `internal_error`."""
@@ -264,32 +240,31 @@ class PipelineRunner:
         try:
             async with self._reads() as db:
                 run = await run_locks.read_run(db, segment.pipeline_id, segment.epoch)
-                if run.status in FINAL_PIPELINE:
-                    return failure.code
-                step = run.steps[min(run_locks.first_open_index(run), len(run.steps) - 1)]
-                left = await attempts.open_attempt(db, step.id, run.attempt)
-            began = None
-            if left is not None and left.session_id is not None:
-                began = Began(left.id, left.session_id, left.directory, left.prompt)
-                await self._conversation.stop(began.session_id, began.directory)
-            await self._fail_step(step, failure, began)
+            if run.status in FINAL_PIPELINE:
+                return failure.code
+            first = run_locks.first_open_index(run)
+            if first == len(run.steps):
+                await self._endings.fail_run(segment, failure)
+                return failure.code
+            left = await self._left_open(run.steps[first])
+            began = step_records.began_of(left) if left is not None else None
+            response, idle = (None, True) if began is None else await self._stop_own(run, began)
+            await self._endings.fail_step(run.steps[first], failure, began, response, idle=idle)
         except StaleEpoch:
             return "stale"
         return failure.code
 
-    async def _open_gate(self, segment: Segment, step: Step) -> str:
-        async with unit(self._sessions, "open-gate") as db:
-            run = await run_locks.guard(db, segment.pipeline_id, segment.epoch)
-            transitions.open_gate(db, run, run.steps[step.order_index])
-        return "waiting_for_approval"
 
-    async def _finish(self, segment: Segment) -> str:
-        async with unit(self._sessions, "finish-run") as db:
-            directory = await leases.lock_directory_of(db, segment.pipeline_id)
-            run = await run_locks.guard(db, segment.pipeline_id, segment.epoch)
-            if run.status in FINAL_PIPELINE:
-                # The commit went through and its confirmation was lost.
-                return run.status
-            transitions.finish_pipeline(db, run)
-            await scheduling.pass_on(db, self._engine, directory, run.id, run.attempt)
-        return "done"
+def _binding(step: Step, message_id: str, limits: StepLimits) -> SessionBinding:
+    run = step.pipeline
+    return SessionBinding(
+        directory=run.directory.real_path,
+        message_id=message_id,
+        title=f"{run.title} · {step.order_index + 1} {step.agent_name}",
+        pipeline_id=run.id,
+        step_id=step.id,
+        attempt=run.attempt,
+        epoch=run.epoch,
+        limits=limits,
+        permissions=step_records.rules_of(step),
+    )

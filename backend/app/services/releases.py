@@ -63,7 +63,8 @@ class Releases:
                 .where(
                     Step.pipeline_id == release.pipeline_id,
                     Attempt.pipeline_attempt == release.attempt,
-                    Attempt.outcome.is_(None),
+                    # A failed one too: its step may have ended before the session was proven idle.
+                    Attempt.outcome.is_(None) | (Attempt.outcome != "done"),
                 )
             )
             return found.all()
@@ -103,6 +104,8 @@ class Releases:
         async with unit(self._sessions, "release") as db:
             directory = await leases.lock_directory_of(db, release.pipeline_id)
             for attempt in left:
+                if attempt.outcome is not None:
+                    continue
                 step = (await db.scalars(select(Step).where(Step.id == attempt.step_id))).one()
                 response = responses.get(attempt.id)
                 await attempts.close_attempt(db, step, attempt.id, "aborted", response, error_message="Aborted.")

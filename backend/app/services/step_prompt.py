@@ -3,7 +3,7 @@
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.models import Approval, Handoff, Step
+from app.models import Approval, Attempt, Handoff, Step
 from app.schemas.registry import AgentProfile
 from app.services.prompts import EarlierHandoff, StepPrompt, build_prompt
 
@@ -43,23 +43,34 @@ async def _approval_note(db: AsyncSession, step: Step) -> str | None:
     gates = [other.id for other in earlier if other.order_index > since]
     if not gates:
         return None
-    comments = await db.scalars(
-        select(Approval.comment)
-        .where(Approval.step_id.in_(gates), Approval.status == "approved", Approval.comment.is_not(None))
-        .order_by(Approval.id)
+    decided = await db.scalars(
+        select(Approval).where(Approval.step_id.in_(gates), Approval.status == "approved").order_by(Approval.id)
     )
-    return "\n\n".join(comment for comment in comments if comment) or None
+    # Of several attempts of the run only the newest approval of each gate holds.
+    newest = {gate.step_id: gate.comment for gate in decided}
+    return "\n\n".join(comment for comment in newest.values() if comment) or None
 
 
 async def _changes(db: AsyncSession, step: Step) -> str | None:
-    """The comment with which a person sent the run back to this step, in this attempt of the run."""
-    run = step.pipeline
-    comment: str | None = await db.scalar(
-        select(Approval.comment).where(
-            Approval.pipeline_id == run.id,
+    """The comment with which a person sent the run back to this step, until the step has done it.
+
+    It outlives failed attempts and restarts: what was asked must not be forgotten by a provider's error.
+    """
+    asked = await db.scalar(
+        select(Approval)
+        .where(
+            Approval.pipeline_id == step.pipeline_id,
             Approval.decision == "request_changes",
             Approval.return_to == step.order_index,
-            Approval.pipeline_attempt == run.attempt - 1,
+        )
+        .order_by(Approval.id.desc())
+        .limit(1)
+    )
+    if asked is None:
+        return None
+    done_since = await db.scalar(
+        select(Attempt.id).where(
+            Attempt.step_id == step.id, Attempt.outcome == "done", Attempt.pipeline_attempt > asked.pipeline_attempt
         )
     )
-    return comment
+    return asked.comment if done_since is None else None

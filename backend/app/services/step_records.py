@@ -73,11 +73,17 @@ async def begin(
     return Began(attempt.id, session_id, binding.directory, prompt)
 
 
-def resume(db: AsyncSession, run: Pipeline, order_index: int, attempt: Attempt, session_id: str) -> Began:
+def began_of(attempt: Attempt) -> Began:
+    """The attempt as it was begun; it must have a session."""
+    assert attempt.session_id is not None
+    return Began(attempt.id, attempt.session_id, attempt.directory, attempt.prompt)
+
+
+def resume(db: AsyncSession, run: Pipeline, order_index: int, attempt: Attempt) -> Began:
     """Note that an attempt which a crash left open goes on, with the prompt it was begun with."""
     step = run.steps[order_index]
     transitions.start_step(db, step, number=attempt.number, model=step.resolved_model or step.model, resumed=True)
-    return Began(attempt.id, session_id, attempt.directory, attempt.prompt)
+    return began_of(attempt)
 
 
 async def complete(

@@ -300,6 +300,9 @@ async def test_request_changes_sends_the_run_back_with_the_comment(desk: Desk) -
     assert "A plan." in prompt, "the agent sees what it had handed over"
     assert "Use the other library." not in await prompt_of(desk, run, 2)
     assert (await desk.events(run.id))[0] == "approval.changes_requested"
+    async with desk.database.sessions.begin() as db:
+        (await run_locks.lock_run(db, run.id)).attempt += 1
+    assert "Use the other library." in await prompt_of(desk, run, 0), "a restart does not forget what was asked"
 
 
 @pytest.mark.parametrize("step", [1, 2, 7])

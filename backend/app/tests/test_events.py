@@ -103,8 +103,9 @@ async def test_a_reader_resumes_after_the_last_event_it_has_seen(api: Api, strea
     assert [data["pipeline_id"] for _, _, data in got] == [run for run in (*missed, late) for _ in range(2)]
 
 
-async def test_an_unknown_last_event_id_is_told_to_read_again(api: Api, stream_url: str) -> None:
-    async with reading(stream_url, **{"last-event-id": "123456"}) as frames:
+@pytest.mark.parametrize("last", ["123456", "not-a-number", "9" * 40])
+async def test_an_unknown_last_event_id_is_told_to_read_again(api: Api, stream_url: str, last: str) -> None:
+    async with reading(stream_url, **{"last-event-id": last}) as frames:
         assert (await next_of(frames))[0] == "reset"
         await api.create()
         assert (await next_of(frames))[2]["type"] == "pipeline.created"
@@ -139,3 +140,12 @@ def test_a_reader_that_is_too_slow_is_dropped_with_bounded_memory(monkeypatch: p
     for _ in range(10):
         subscription.put(frame)
     assert subscription._queue.qsize() == 1
+
+
+async def test_what_is_heard_after_an_abort_leaves_no_ghost(api: Api, stream_url: str) -> None:
+    broker = api.joined.broker
+    broker.publish(delta(7, "still talking"))
+    broker.publish(LiveEvent(pipeline_id=1, step_id=7, type="state", at=datetime.now(UTC), state="idle"))
+    async with reading(stream_url) as frames:
+        broker.publish(delta(8, "first"))
+        assert (await next_of(frames))[0] == "delta", "no snapshot of the step that is over"

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 import pytest
@@ -153,3 +154,42 @@ async def test_broken_json_is_a_422_with_a_sentence(api: Api) -> None:
         answer = await api.http.post("/pipelines", content=body, headers={"content-type": "application/json"})
         assert answer.status_code in (400, 422), body
         assert answer.json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["a%00b", "x" * 300, "..%2f..%2fmain.py", "%2e%2e/main.py", "assets/none.js"])
+async def test_odd_addresses_below_the_page_never_break(api: Api, path: str) -> None:
+    async with anonymous(api) as client:
+        answer = await client.get(f"/ui/{path}")
+    assert answer.status_code in (200, 503), "the page, or that it is not built"
+    assert "import" not in answer.text
+
+
+@pytest.mark.parametrize("other", ['prefs={"a":1}', "flag", "a=b=c", "ü=1"])
+async def test_cookies_of_other_servers_do_not_hide_ours(api: Api, other: str) -> None:
+    async with anonymous(api) as client:
+        await client.post("/login", json={"token": "test-token"})
+        ours = "; ".join(f"{cookie.name}={cookie.value}" for cookie in client.cookies.jar)
+        for line in (f"{other}; {ours}", f"{ours}; {other}"):
+            client.cookies.clear()
+            assert (await client.get("/pipelines", headers={b"cookie": line.encode()})).status_code == 200, line
+
+
+async def test_a_body_that_broke_off_decides_nothing(api: Api) -> None:
+    run = (await api.create(template="gated")).json()
+    sent: list[Any] = []
+    messages = iter([{"type": "http.request", "body": b'{"com', "more_body": True}, {"type": "http.disconnect"}])
+    headers = [(b"host", b"127.0.0.1"), (b"authorization", b"Bearer test-token"), (b"content-length", b"200")]
+    path = f"/pipelines/{run['id']}/abort"
+    scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b"",
+             "headers": headers, "scheme": "http", "server": ("127.0.0.1", 80), "client": ("127.0.0.1", 1),
+             "http_version": "1.1", "root_path": ""}  # fmt: skip
+
+    async def receive() -> Any:
+        return next(messages)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await api.app(scope, receive, send)
+    assert sent == []
+    assert (await api.http.get(f"/pipelines/{run['id']}")).json()["status"] == "pending"

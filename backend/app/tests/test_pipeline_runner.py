@@ -22,6 +22,8 @@ from app.schemas.runtime import MessageResponse, Tokens
 from app.schemas.work import Segment
 from app.services import run_locks, transitions
 from app.services.pipeline_runner import PipelineRunner, RunnerSettings
+from app.services.releases import Releases
+from app.services.work import Work
 from app.tests.factories import RecordingEngine, agent, agent_step, approval_step, make_directory, make_pipeline
 
 
@@ -388,3 +390,44 @@ async def test_a_paid_answer_survives_a_directory_that_vanished(
     client.send_message.side_effect = send_message
     assert await runner.run_segment(first(run)) == "done"
     assert (await stored(database, run)).steps[0].handoffs
+
+
+async def test_a_session_left_at_work_is_stopped_although_the_budget_is_spent(
+    database: Database, client: AsyncMock, engine: RecordingEngine, create: Callable[..., Any]
+) -> None:
+    git: Any = NoRepository()
+    runner = PipelineRunner(database.sessions, database.reads, client, engine, git, RunnerSettings(worker_id="w1"))
+    run = await create(agent_step(), agent_step("qa"))
+    answering = client.send_message.side_effect
+    client.send_message.side_effect = [answer(used_model="local/x"), KeyboardInterrupt]
+    with pytest.raises(KeyboardInterrupt):
+        await runner.run_segment(first(run))
+    client.send_message.side_effect = answering
+    client.stop_session.return_value = True
+    client.read_turn.return_value = answer(text="half", finish=None, cost=0.5)
+    settings = RunnerSettings(worker_id="w1", max_cost_usd=0.1)
+    poorer = PipelineRunner(database.sessions, database.reads, client, engine, git, settings)
+    assert await poorer.run_segment(first(run)) == "budget"
+    client.stop_session.assert_awaited_once()
+    attempt = (await stored(database, run)).steps[1].attempts[0]
+    assert (attempt.outcome, attempt.cost) == ("budget", 0.5)
+
+
+async def test_a_directory_stays_held_until_the_agent_is_proven_idle(
+    database: Database, runner: PipelineRunner, client: AsyncMock, engine: RecordingEngine, create: Callable[..., Any]
+) -> None:
+    run = await create()
+    client.send_message.side_effect = TimedOut("too long")
+    client.stop_session.return_value = False
+    client.read_turn.return_value = answer(text="half", finish=None)
+    assert await runner.run_segment(first(run)) == "timed_out"
+    assert (await stored(database, run)).status == "failed"
+    async with database.reads() as db:
+        assert (await db.scalars(select(Directory.holder_id))).one() == run.id
+    client.stop_session.return_value = True
+    releases = Releases(database.sessions, database.reads, client, engine, runner.active)
+    await engine.drain(Work(runner, releases))
+    async with database.reads() as db:
+        assert (await db.scalars(select(Directory.holder_id))).one() is None
+    assert client.stop_session.await_count == 2
+    assert (await stored(database, run)).steps[0].attempts[0].outcome == "timed_out"
