@@ -4,16 +4,19 @@ PacelineError
 ├── RequestError            the caller can mend it (4xx)
 │   ├── InvalidRequest      422 invalid_request
 │   │   ├── UnknownTemplate · UnknownAgent · UnknownModel · AmbiguousModel · UnknownOpencodeAgent
-│   │   └── InvalidStepModel · InvalidWorkingDir · InvalidBranch · BranchMismatch
+│   │   └── InvalidStepModel · InvalidWorkingDir · InvalidBranch · BranchMismatch · IdempotencyMismatch
 │   ├── Unauthorized 401 · ForbiddenOrigin 403 · NotFound 404 · MethodNotAllowed 405
-│   └── StateConflict 409 · PayloadTooLarge 413 · UnsupportedMediaType 415 · MisdirectedHost 421
+│   └── StateConflict (StaleDiff) 409 · PayloadTooLarge 413 · UnsupportedMediaType 415 · MisdirectedHost 421
 ├── Unavailable             a part of the system is down; the same call works later (5xx)
-│   ├── OpencodeUnavailable · DatabaseUnavailable · RegistryUnavailable   503
+│   ├── OpencodeUnavailable · DatabaseUnavailable (DatabaseTaken) · RegistryUnavailable   503
 │   └── StorageFull 507
 ├── StepFailure             how a step ended without a result; stored on the step, never an HTTP answer
 │   ├── ProviderError · EmptyOutput · Truncated · ContentFiltered · ModelMismatch · AgentMismatch
 │   ├── TimedOut · Stalled · Runaway · RetriesExhausted · BudgetExceeded   (our own limits)
-│   └── RequestDenied · Interrupted · Rejected · WorkingDirMissing · InternalError
+│   ├── OpencodeRefusal · Interrupted                  (what became of OpenCode itself)
+│   └── RequestDenied · Rejected · WorkingDirMissing · InternalError
+├── RetryScheduled          the step failed and waits for its next try; the segment ends
+├── QueuePaused             no step may begin now; the run parks
 └── StaleEpoch              another segment owns the run now; stop silently
 
 `docs/errors.md` lists every code with its cure; a gate compares the two.
@@ -124,6 +127,13 @@ class BranchMismatch(InvalidRequest):
     title = "Directory is on another branch"
 
 
+class IdempotencyMismatch(InvalidRequest):
+    """The `Idempotency-Key` belongs to another request already."""
+
+    code = "idempotency_mismatch"
+    title = "Idempotency key used before"
+
+
 class Unauthorized(RequestError):
     """No or a wrong token."""
 
@@ -162,6 +172,13 @@ class StateConflict(RequestError):
     code = "state_conflict"
     status = 409
     title = "Not possible in this state"
+
+
+class StaleDiff(StateConflict):
+    """The files have changed since the person who approves was shown the changes."""
+
+    code = "stale_diff"
+    title = "Changed since it was shown"
 
 
 class PayloadTooLarge(RequestError):
@@ -210,6 +227,10 @@ class DatabaseUnavailable(Unavailable):
     title = "The database is not available"
 
 
+class DatabaseTaken(DatabaseUnavailable):
+    """Another server works on the database and cannot share it with this one."""
+
+
 class RegistryUnavailable(Unavailable):
     """The registry files were never readable since the start."""
 
@@ -230,12 +251,21 @@ class StepFailure(PacelineError):
 
     code = "step_failed"
     title = "Step failed"
+    may_pass = True
+    """False when the same prompt would meet the same end, whatever the step's policy says about its code."""
+    again_in: float = 0
+    """Seconds until the provider wants to be asked again, if it said so."""
 
 
 class ProviderError(StepFailure):
     """The provider refused or broke; `detail` holds its own words and status."""
 
     code = "provider_error"
+
+    def __init__(self, detail: str, *, may_pass: bool = True) -> None:
+        """`may_pass` is False for a mistake of ours: a wrong key, an unknown model, a prompt that is too long."""
+        super().__init__(detail)
+        self.may_pass = may_pass
 
 
 class EmptyOutput(StepFailure):
@@ -291,6 +321,10 @@ class RetriesExhausted(StepFailure):
 
     code = "retries_exhausted"
 
+    def __init__(self, detail: str, *, again_in: float = 0) -> None:
+        super().__init__(detail)
+        self.again_in = again_in
+
 
 class BudgetExceeded(StepFailure):
     """The run's known cost passed PACELINE_MAX_COST_USD."""
@@ -302,6 +336,12 @@ class RequestDenied(StepFailure):
     """A denied permission or question ended the turn without an answer."""
 
     code = "denied"
+
+
+class OpencodeRefusal(StepFailure):
+    """OpenCode answers, and says no to what the step needs; `detail` holds its own words."""
+
+    code = "opencode_refused"
 
 
 class Interrupted(StepFailure):
@@ -326,6 +366,20 @@ class InternalError(StepFailure):
     """A defect of ours; the log has the traceback."""
 
     code = "internal_error"
+
+
+class RetryScheduled(PacelineError):
+    """The step's attempt failed and the next one is enqueued, under a higher epoch: write nothing, return."""
+
+    code = "waiting_for_retry"
+    title = "Waiting for the next try"
+
+
+class QueuePaused(PacelineError):
+    """The queue is paused: the step does not begin, its run waits in a row."""
+
+    code = "queue_paused"
+    title = "Queue paused"
 
 
 class StaleEpoch(PacelineError):

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import os
+import socket
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -12,44 +14,51 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from app.adapters import data_dir
-from app.adapters.database import Database
+from app.adapters.database import IDLE_TRANSACTION_SECONDS, Database
 from app.adapters.database_errors import as_unavailable
 from app.adapters.database_schema import upgrade_schema
 from app.adapters.dbos_engine import DbosEngine
 from app.adapters.git_repository import GitRepository
+from app.adapters.opencode_address import shared_address
 from app.adapters.opencode_runtime import open_runtime
 from app.adapters.registry_files import RegistryFiles, fill_registry_folder
-from app.adapters.server_lock import only_server
+from app.adapters.server_lock import server_lock
 from app.adapters.storage_state import StorageState
+from app.adapters.work_places import WorkPlaces
 from app.adapters.working_dirs import WorkingDirectories
-from app.routers import approvals, audit, events, health, login, models, page, pipelines, registry, requests
+from app.routers import approvals, audit, events, health, login, models, page, pipelines, queue, registry, requests
 from app.routers.deps import Services
-from app.routers.guard import Login, RequestGuard
+from app.routers.description import describe_truthfully
+from app.routers.guard import COOKIE, Login, RequestGuard
 from app.routers.problems import add_handlers
 from app.schemas.runtime import StepLimits
+from app.schemas.step_policy import LONGEST_PAUSE, RetryPolicy
 from app.services import audit as audit_records
 from app.services.audit_export import AuditExport
 from app.services.audit_log import AuditLog
 from app.services.broker import Broker
+from app.services.changes import RunChanges
 from app.services.decisions import Decisions
 from app.services.model_catalog import ModelCatalog
 from app.services.outages import Outages
 from app.services.pipeline_runner import PipelineRunner, RunnerSettings
 from app.services.pipelines import Pipelines
-from app.services.ports import AgentRuntime, Engine, RuntimeServer
-from app.services.reconciler import Reconciler
+from app.services.ports import AgentRuntime, Colleagues, Engine, RuntimeServer
+from app.services.reconciler import REMIND_SECONDS, Reconciler
 from app.services.registry import Registry, RegistryChange
 from app.services.releases import Releases
 from app.services.requests import AgentRequests
 from app.services.retention import Retention
 from app.services.run_queries import RunQueries
+from app.services.run_queue import RunQueue
 from app.services.system_health import SystemHealth
 from app.services.work import Work
+from app.services.workers import BEATS_IN_A_LEASE, Identity, OnlyWorker, WorkerQueries, Workers
 from app.settings import Settings
 
 log = logging.getLogger("paceline")
 
-ROUTERS = (pipelines, approvals, requests, audit, events, registry, models, health, login, page)
+ROUTERS = (pipelines, queue, approvals, requests, audit, events, registry, models, health, login, page)
 
 
 @dataclass(frozen=True)
@@ -88,6 +97,7 @@ def create_app(settings: Settings, *, poll_seconds: float = 0.25) -> FastAPI:
     add_handlers(app, as_unavailable)
     for part in ROUTERS:
         app.include_router(part.router)
+    describe_truthfully(app, COOKIE)
     return app
 
 
@@ -103,29 +113,26 @@ def join(
     server: RuntimeServer,
     broker: Broker,
     requests: AgentRequests | None = None,
+    workers: Colleagues | None = None,
 ) -> Joined:
     """Give every service what it needs. Starts nothing. `requests`: the desk that `client` has, if it has one."""
-    sessions, reads = database.sessions, database.reads
-    catalog = ModelCatalog(client)
+    sessions, reads, workers = database.sessions, database.reads, workers or OnlyWorker()
+    catalog, storage = ModelCatalog(client), StorageState(database)
     folders = WorkingDirectories(settings.fs_roots, settings.data_dir)
     # A workspace of ours is no part of a repository that happens to lie around the data directory.
     git = GitRepository([folders.workspaces])
     files = Registry(RegistryFiles(settings.resolved_config_dir), _recorder(database))
-    storage = StorageState(database)
-    outages = Outages(storage.is_outage)
-    runner = PipelineRunner(sessions, reads, client, engine, git, _runner_settings(settings), catalog, server, outages)
-    releases = Releases(sessions, reads, client, engine, runner.active)
-    work = Work(runner, releases, outages)
-    queries = RunQueries(reads, server, settings.max_cost_usd)
+    work = _work(settings, database, engine, client, git, catalog, server, storage, workers)
+    queries = _run_queries(settings, database, server)
     services = Services(
         pipelines=Pipelines(sessions, files, catalog, git, folders, engine),
-        decisions=Decisions(sessions, reads, engine, releases, catalog),
+        decisions=Decisions(sessions, reads, engine, work.releases, catalog),
         queries=queries,
+        changes=RunChanges(queries, git),
         registry=files,
         catalog=catalog,
         runtime=client,
         server=server,
-        git=git,
         working_dirs=folders,
         audit=AuditLog(reads),
         audit_export=AuditExport(reads),
@@ -133,8 +140,33 @@ def join(
         broker=broker,
         requests=requests or AgentRequests(sessions, reads, settings.request_deadline_seconds),
         health=SystemHealth(queries, files, server, storage),
+        workers=WorkerQueries(reads, workers.me),
+        run_queue=RunQueue(sessions, reads, engine, settings.max_active_steps),
     )
-    return Joined(services, work, Reconciler(sessions, reads, engine, work), files, broker)
+    pause = min(REMIND_SECONDS, settings.worker_lease_seconds / BEATS_IN_A_LEASE)
+    return Joined(services, work, Reconciler(sessions, reads, engine, work, workers, pause), files, broker)
+
+
+def _work(
+    settings: Settings,
+    database: Database,
+    engine: Engine,
+    client: AgentRuntime,
+    git: GitRepository,
+    catalog: ModelCatalog,
+    server: RuntimeServer,
+    storage: StorageState,
+    workers: Colleagues,
+) -> Work:
+    sessions, reads, given = database.sessions, database.reads, _runner_settings(settings)
+    outages = Outages(storage.is_outage)
+    runner = PipelineRunner(sessions, reads, client, engine, git, given, catalog, server, outages, workers)
+    return Work(runner, Releases(sessions, reads, client, engine, runner.active, workers), outages)
+
+
+def _run_queries(settings: Settings, database: Database, server: RuntimeServer) -> RunQueries:
+    shown = settings.max_cost_usd, _retry_policy(settings), settings.max_active_steps
+    return RunQueries(database.reads, server, *shown)
 
 
 def _runner_settings(settings: Settings) -> RunnerSettings:
@@ -145,7 +177,13 @@ def _runner_settings(settings: Settings) -> RunnerSettings:
         retry_total=settings.retry_total_seconds,
     )
     worker = data_dir.worker_id(settings.data_dir, settings.worker_id)
-    return RunnerSettings(worker_id=worker, limits=limits, max_cost_usd=settings.max_cost_usd)
+    retry = _retry_policy(settings)
+    return RunnerSettings(worker_id=worker, limits=limits, retry=retry, max_cost_usd=settings.max_cost_usd)
+
+
+def _retry_policy(settings: Settings) -> RetryPolicy:
+    pause = settings.step_backoff_seconds
+    return RetryPolicy(attempts=settings.step_attempts, backoff=pause, longest_pause=max(pause, LONGEST_PAUSE))
 
 
 def _recorder(database: Database) -> Any:
@@ -160,19 +198,21 @@ async def _start(settings: Settings, stack: AsyncExitStack, poll_seconds: float)
     """Rows, then OpenCode, then the queue: recovery begins with the queue and needs all before it."""
     url = settings.resolved_database_url
     await upgrade_schema(url)
-    database = Database(url)
+    # When others take the work of a stopped server over, it holds no row any more.
+    database = Database(url, idle_transaction_seconds=min(settings.worker_lease_seconds, IDLE_TRANSACTION_SECONDS))
     stack.push_async_callback(database.dispose)
-    await stack.enter_async_context(only_server(database))
+    worker = data_dir.worker_id(settings.data_dir, settings.worker_id)
+    workers = await _join_workers(settings, stack, database, worker)
     broker = Broker(AuditLog(database.reads))
     database.on_commit = broker.wake
-    requests = AgentRequests(database.sessions, database.reads, settings.request_deadline_seconds)
+    places = WorkPlaces(settings.max_active_steps)
+    requests = AgentRequests(database.sessions, database.reads, settings.request_deadline_seconds, places)
     runtime = open_runtime(settings, broker.publish, requests)
     stack.push_async_callback(runtime.close)
     await runtime.server.start()
-    worker = data_dir.worker_id(settings.data_dir, settings.worker_id)
-    engine = DbosEngine(database, worker, settings.max_active_steps, poll_seconds)
+    engine = DbosEngine(database, worker, places, poll_seconds)
     fill_registry_folder(settings.resolved_config_dir)
-    joined = join(settings, database, engine, runtime.client, runtime.server, broker, requests)
+    joined = join(settings, database, engine, runtime.client, runtime.server, broker, requests, workers)
     await joined.registry.reload_if_changed()
     await broker.begin()
     await engine.start(joined.work)
@@ -182,6 +222,22 @@ async def _start(settings: Settings, stack: AsyncExitStack, poll_seconds: float)
     stack.push_async_callback(_cancel, _spawn(joined.reconciler.run(), "reconciler"))
     stack.callback(broker.close)
     return joined.services
+
+
+async def _join_workers(settings: Settings, stack: AsyncExitStack, database: Database, worker: str) -> Colleagues:
+    """Take the place of this server on its database; it is left last of all, when nothing is at work any more."""
+    url = settings.opencode_url
+    lock = await stack.enter_async_context(server_lock(database, worker, shared=url is not None))
+    if lock is None:
+        return OnlyWorker()
+    host = socket.gethostname()
+    opencode = None if url is None else shared_address(url, host)
+    identity = Identity(worker, host, os.getpid(), opencode, settings.worker_lease_seconds)
+    workers = Workers(database.sessions, database.reads, identity, lock)
+    await workers.join()
+    stack.push_async_callback(workers.leave)
+    stack.push_async_callback(_cancel, _spawn(workers.run(), "workers"))
+    return workers
 
 
 def _spawn(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:

@@ -69,6 +69,7 @@ class Pipeline(Base):
     __table_args__ = (
         Index(None, "status", "id"),
         Index(None, "directory_id", "status", "queue_number"),
+        Index(None, "created_by", "idempotency_key", unique=True),
         {"sqlite_autoincrement": True},
     )
 
@@ -93,9 +94,15 @@ class Pipeline(Base):
     warnings: Mapped[list[Any]] = mapped_column(default=list)
     """Sentences shown at creation, such as uncommitted changes in the checkout."""
     created_by: Mapped[str] = mapped_column(String(100), default="token")
+    idempotency_key: Mapped[str | None] = mapped_column(String(200))
+    """What its creator called the request: the same one again finds this run."""
+    request_digest: Mapped[str | None] = mapped_column(String(64))
+    """SHA-256 of the request that came with the key."""
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    parked_at: Mapped[datetime | None]
+    """Since when it waits between two steps for the queue to be resumed; nothing executes it meanwhile."""
 
     steps: Mapped[list["Step"]] = relationship(
         back_populates="pipeline", lazy="raise", order_by="Step.order_index", cascade="all, delete-orphan"
@@ -119,6 +126,12 @@ class Step(Base):
     """The AgentProfile as it was at creation; what runs, whatever the YAML says later."""
     permissions: Mapped[list[Any] | None]
     """The step's own permission rules; those of its agent are in the snapshot."""
+    limits: Mapped[dict[str, Any] | None]
+    """The step's own limits, in the shape of schemas.step_policy.LimitsOfStep; None: the settings hold."""
+    retry: Mapped[dict[str, Any] | None]
+    """The step's own retry policy, in the shape of schemas.step_policy.RetryOfStep; None: the settings hold."""
+    retry_at: Mapped[datetime | None]
+    """When the next try begins, while the step waits for it after a failed one; it is `pending` then."""
     remind_after_hours: Mapped[float | None]
     model: Mapped[str | None] = mapped_column(String(255), nullable=True)
     """As asked."""
@@ -286,6 +299,18 @@ class Directory(Base):
     last_queue_number: Mapped[int] = mapped_column(default=0)
 
 
+class QueueState(Base):
+    """One row, with the id 1: whether steps may begin, for every server on this database."""
+
+    __tablename__ = "queue_state"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    paused: Mapped[bool] = mapped_column(default=False)
+    paused_by: Mapped[str | None] = mapped_column(String(100))
+    paused_at: Mapped[datetime | None]
+    reason: Mapped[str | None] = mapped_column(Text)
+
+
 class AuditEvent(Base):
     """Append-only. Written in the transaction of the change it reports; its id is the SSE id."""
 
@@ -303,12 +328,22 @@ class AuditEvent(Base):
 
 
 class Worker(Base):
-    """A server process that takes work; alive while its heartbeat is fresh."""
+    """A server process that takes work from a shared database; alive while its heartbeat is fresh.
+
+    All times are the database's: the clocks of two hosts differ.
+    """
 
     __tablename__ = "workers"
 
     id: Mapped[str] = mapped_column(String(100), primary_key=True)
+    """Also the name under which the queue knows who executes what."""
     started_at: Mapped[datetime]
     heartbeat_at: Mapped[datetime]
     hostname: Mapped[str] = mapped_column(String(255))
     pid: Mapped[int]
+    opencode: Mapped[str | None] = mapped_column(Text)
+    """The OpenCode that it is attached to, in the same spelling for all; None when it manages its own."""
+    lease_seconds: Mapped[float]
+    """How long after its last heartbeat it counts as living."""
+    stopped_at: Mapped[datetime | None]
+    """When it ended in order."""

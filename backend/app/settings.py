@@ -60,6 +60,10 @@ class Settings(BaseSettings):
     """Model calls in one step."""
     retry_total_seconds: float = Field(default=300, ge=0)
     """Time that provider retries may take in a step."""
+    step_attempts: int = Field(default=1, ge=1, le=10)
+    """How often a step is tried in all when it fails in a way that may pass; a template's step may say otherwise."""
+    step_backoff_seconds: float = Field(default=10, ge=0, le=86400)
+    """Pause before the second try of a step; it doubles for each further one."""
     max_cost_usd: float | None = Field(default=None, gt=0)
     """A run stops when its known cost passes this."""
     request_deadline_seconds: float = Field(default=86400, gt=0)
@@ -68,6 +72,8 @@ class Settings(BaseSettings):
     """GitHub's API, or a stand-in for it."""
     worker_id: str | None = None
     """Name of this worker; default: made once and kept in the data directory."""
+    worker_lease_seconds: float = Field(default=30, ge=1)
+    """How long a server that shares its database may be silent before another one takes its work over."""
     test_postgres_url: str | None = None
     """Server for the PostgreSQL tests; default: the tests start their own."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -8,6 +8,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
 
+from app.adapters.postgres_connection import prepare_postgres
 from app.adapters.sqlite_connection import prepare_sqlite
 from app.errors import DatabaseUnavailable
 from app.models import AuditEvent
@@ -23,6 +24,10 @@ DRIVERS = {
     "postgresql": "postgresql+psycopg",
     "postgresql+psycopg": "postgresql+psycopg",
 }
+
+
+IDLE_TRANSACTION_SECONDS = 15.0
+"""How long a transaction on PostgreSQL may stand still; ours never wait for anything but the database."""
 
 
 def parse_url(url: str) -> URL:
@@ -63,7 +68,12 @@ class Database:
     neither block nor raise.
     """
 
-    def __init__(self, url: str, on_commit: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        on_commit: Callable[[], None] | None = None,
+        idle_transaction_seconds: float = IDLE_TRANSACTION_SECONDS,
+    ) -> None:
         parsed = parse_url(url)
         self.url = url
         self.dialect = parsed.get_backend_name()
@@ -76,6 +86,9 @@ class Database:
         if self.dialect == "sqlite":
             prepare_sqlite(self.engine.sync_engine, "own")
             prepare_sqlite(self.queue_engine, "driver")
+        else:
+            for engine in (self.engine.sync_engine, self.queue_engine):
+                prepare_postgres(engine, idle_transaction_seconds)
         self.sessions: async_sessionmaker[AsyncSession] = async_sessionmaker(
             self.engine, expire_on_commit=False, sync_session_class=WriteSession, info={"database": self}
         )

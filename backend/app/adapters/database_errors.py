@@ -30,6 +30,8 @@ _SQLITE = {
 # The beginnings of PostgreSQL's SQLSTATE codes, the longer ones first.
 _POSTGRES = {
     "25006": _READ_ONLY,
+    # This process stood still in the middle of a transaction, and the server has ended it.
+    "25P03": _GONE,
     "55P03": _LOCKED,
     "40": _LOCKED,
     "53": "The database server has no resources left; try again later.",

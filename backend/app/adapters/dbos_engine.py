@@ -13,13 +13,15 @@ from functools import partial
 from typing import Any, ClassVar, Protocol
 
 from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, EnqueueOptions
-from sqlalchemy import event
+from sqlalchemy import event, func, select
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.orm import Session
 
 from app.adapters.database import Database
 from app.adapters.database_errors import is_lasting
 from app.adapters.dbos_log import quiet_dbos
+from app.adapters.work_places import WorkPlaces
+from app.models import Pipeline
 from app.schemas.work import Release, Segment
 
 APPLICATION = "paceline"
@@ -30,6 +32,7 @@ SEGMENTS, RELEASES = "segments", "releases"
 LIVE = ["ENQUEUED", "PENDING", "DELAYED"]
 THREADS = 32
 STOP_SECONDS = 30.0
+ADMIT_RETRY_SECONDS = 2.0
 
 log = logging.getLogger("paceline.engine")
 
@@ -55,14 +58,14 @@ class DbosEngine:
     _started: ClassVar["DbosEngine | None"] = None
 
     def __init__(
-        self, database: Database, worker_id: str, max_active_steps: int = 10, poll_seconds: float = 0.25
+        self, database: Database, worker_id: str, places: WorkPlaces | None = None, poll_seconds: float = 0.25
     ) -> None:
+        """`places` is the limit of this process; DBOS only bounds how much work is taken up."""
         self._database = database
         # A SQLite file has one server. Under a fixed name it finds its work again even if it is renamed.
-        self._executor = worker_id if database.dialect == "postgresql" else "local"
-        self._max_active_steps = max_active_steps
-        # DBOS obeys a changed limit only after its next poll; by then it may have taken up left-overs.
-        self._places = asyncio.Semaphore(max_active_steps)
+        self.worker_id = worker_id if database.dialect == "postgresql" else "local"
+        self._places = places or WorkPlaces(10)
+        self._admitting: asyncio.Task[None] | None = None
         self._poll_seconds = poll_seconds
         self._serializer = DBOSPortableJSONSerializer()
         self._client = DBOSClient(
@@ -93,7 +96,7 @@ class DbosEngine:
         self._closing = False
         try:
             self._launch()
-            for queue, limit in ((SEGMENTS, self._max_active_steps), (RELEASES, None)):
+            for queue, limit in ((SEGMENTS, self._places.limit), (RELEASES, None)):
                 # Counted in this process: what a dead worker left behind takes nobody's place.
                 await DBOS.register_queue_async(
                     queue,
@@ -106,6 +109,29 @@ class DbosEngine:
             raise
         # Not before: a start on a full disk shall fail with a sentence instead of waiting.
         event.listen(self._database.queue_engine, "handle_error", _treat_as_gone)
+        self._places.changed.set()
+        self._admitting = asyncio.create_task(self._admit())
+
+    async def _admit(self) -> None:
+        """Let DBOS take up as much more as there are runs that wait for a person.
+
+        Counted in the rows: the number is one for all servers on the database. It only bounds what is
+        taken up; how much is at work is decided by the places of each process.
+        """
+        asking = select(func.count()).select_from(Pipeline).where(Pipeline.status == "waiting_for_input")
+        while await self._places.changed.wait():
+            self._places.changed.clear()
+            try:
+                async with self._database.reads() as db:
+                    limit = self._places.limit + (await db.scalar(asking) or 0)
+                queue = await DBOS.retrieve_queue_async(SEGMENTS)
+                if queue is not None:
+                    await queue.set_worker_concurrency_async(limit)
+            except Exception:
+                # The database may be locked or away; new work waits a little longer for that.
+                log.warning("could not tell the queue about free places", exc_info=True)
+                self._places.changed.set()
+                await asyncio.sleep(ADMIT_RETRY_SECONDS)
 
     def _launch(self) -> None:
         # Closures, because DBOS can neither wrap a bound method nor forget a decorated function.
@@ -122,7 +148,7 @@ class DbosEngine:
         config: DBOSConfig = {
             "name": APPLICATION,
             "application_version": VERSION,
-            "executor_id": self._executor,
+            "executor_id": self.worker_id,
             "system_database_engine": self._database.queue_engine,
             "serializer": self._serializer,
             "max_executor_threads": THREADS,
@@ -145,6 +171,10 @@ class DbosEngine:
         self._closing = True
         if event.contains(self._database.queue_engine, "handle_error", _treat_as_gone):
             event.remove(self._database.queue_engine, "handle_error", _treat_as_gone)
+        if self._admitting is not None:
+            self._admitting.cancel()
+            await asyncio.gather(self._admitting, return_exceptions=True)
+            self._admitting = None
         for task in self._at_work:
             task.cancel()
         await self._gather()
@@ -174,22 +204,20 @@ class DbosEngine:
         try:
             if isinstance(work, Release):
                 return await self._handler.run_release(work)
-            async with self._places:
+            async with self._places.hold(work.pipeline_id):
                 return await self._handler.run_segment(work)
         finally:
             self._at_work.discard(task)
 
-    def enqueue_segment(self, db: Session, segment: Segment) -> None:
+    def enqueue_segment(self, db: Session, segment: Segment, delay: timedelta | None = None) -> None:
         """Enqueue inside the caller's transaction. An id that exists already is left as it is."""
-        options = _options(SEGMENT, SEGMENTS, segment.workflow_id)
+        options = _options(SEGMENT, SEGMENTS, segment.workflow_id, delay)
         arguments = (segment.pipeline_id, segment.attempt, segment.epoch, segment.start)
         self._client.enqueue_in_transaction(db, options, *arguments)
 
     def enqueue_release(self, db: Session, release: Release, delay: timedelta | None = None) -> None:
         """Enqueue inside the caller's transaction. An id that exists already is left as it is."""
-        options = _options(RELEASE, RELEASES, release.workflow_id)
-        if delay is not None:
-            options["delay_seconds"] = delay.total_seconds()
+        options = _options(RELEASE, RELEASES, release.workflow_id, delay)
         self._client.enqueue_in_transaction(db, options, release.pipeline_id, release.attempt)
 
     async def checkpoint(self, name: str, step: Callable[[], Awaitable[str]]) -> str:
@@ -208,8 +236,19 @@ class DbosEngine:
         Asked through the client: inside a workflow DBOS's own function would become a recorded step,
         and a recovered release would be told what was true before the crash.
         """
+        return set(await self.holders())
+
+    async def holders(self) -> dict[str, str | None]:
+        """The same ids, each with the worker that has taken it up; None while it waits for one."""
         found = await self._client.list_workflows_async(status=LIVE, load_input=False, load_output=False)
-        return {workflow.workflow_id for workflow in found}
+        return {work.workflow_id: work.executor_id if work.status == "PENDING" else None for work in found}
+
+    async def segments_in_line(self) -> list[int]:
+        """Runs whose segments nobody has taken up yet, in the order in which they will be."""
+        found = await self._client.list_workflows_async(
+            status="ENQUEUED", queue_name=SEGMENTS, load_input=False, load_output=False
+        )
+        return [Segment.run_of(workflow.workflow_id) for workflow in found]
 
     async def forget(self, prefixes: Sequence[str]) -> None:
         """Delete the records of all work whose ids begin so. Never call it in a transaction."""
@@ -235,6 +274,14 @@ def _treat_as_gone(context: ExceptionContext) -> None:
         context.invalidate_pool_on_disconnect = False
 
 
-def _options(workflow: str, queue: str, workflow_id: str) -> EnqueueOptions:
-    # Without the version the work would wait for ever, silently.
-    return {"workflow_name": workflow, "queue_name": queue, "workflow_id": workflow_id, "app_version": VERSION}
+def _options(workflow: str, queue: str, workflow_id: str, delay: timedelta | None) -> EnqueueOptions:
+    options: EnqueueOptions = {
+        "workflow_name": workflow,
+        "queue_name": queue,
+        "workflow_id": workflow_id,
+        # Without the version the work would wait for ever, silently.
+        "app_version": VERSION,
+    }
+    if delay is not None:
+        options["delay_seconds"] = delay.total_seconds()
+    return options

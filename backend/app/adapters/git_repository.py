@@ -4,6 +4,7 @@ import asyncio
 import re
 import tempfile
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 
 from app.adapters.git_commands import GitAnswer, GitCommands
@@ -91,7 +92,8 @@ class GitRepository:
                 raise Unavailable(f"git cannot compare {top}: {answer.complaint}.")
         files, additions, deletions = _counts(numbers.output)
         truncated = patch.truncated or not index.complete
-        return GitDiff(base, _text(patch, limit), files, additions, deletions, truncated)
+        digest = sha256(b"\0".join([tree.encode(), patch.output, numbers.output])).hexdigest()
+        return GitDiff(base, digest, _text(patch, limit), files, additions, deletions, truncated)
 
     async def _top(self, directory: str) -> tuple[str, str]:
         top = await self._git.run(directory, "rev-parse", "--show-toplevel")

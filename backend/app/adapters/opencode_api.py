@@ -49,12 +49,17 @@ class OpencodeApi:
         """The sessions that sub-agents of this one work in, grandchildren not included."""
         return _read(_SESSIONS, await self.http.get(f"/session/{session_id}/children", timeout=QUICK) or [])
 
+    async def descendants(self, session_id: str) -> list[WireSession]:
+        """The sessions of sub-agents and of theirs, parents first."""
+        found = await self.children(session_id)
+        for known in found:
+            ids = {session_id, *(one.id for one in found)}
+            found.extend(child for child in await self.children(known.id) if child.id not in ids)
+        return found
+
     async def family(self, session_id: str) -> list[str]:
         """The session and all its descendants, parents first."""
-        found = [session_id]
-        for known in found:
-            found.extend(child.id for child in await self.children(known) if child.id not in found)
-        return found
+        return [session_id, *(one.id for one in await self.descendants(session_id))]
 
     async def messages(self, session_id: str) -> list[WireMessage]:
         """All messages of a session, oldest first."""

@@ -37,6 +37,10 @@ class ServerStatus:
             await asyncio.wait_for(self._ready.wait(), seconds)
         return self._ready.is_set()
 
+    def trouble(self) -> str | None:
+        """Why it cannot be used, as last seen; None while it answers."""
+        return None if self._ready.is_set() else self._detail or "OpenCode does not answer."
+
     async def health(self) -> RuntimeHealth:
         """Ask it now, for a few seconds at most; never raises."""
         state, detail = self._state, self._detail
@@ -89,8 +93,13 @@ class ServerStatus:
 class AttachedServer(ServerStatus):
     """Somebody else's OpenCode, at an address: asked, never started or ended."""
 
-    def __init__(self, url: str, password: str | None = None, check_seconds: float = 5) -> None:
+    def __init__(
+        self, url: str, password: str | None = None, check_seconds: float = 5, patience: float = 10
+    ) -> None:
+        """`patience`: a server that is dead refuses at once, one that is busy may take some seconds to answer."""
         super().__init__(managed=False)
+        self._patience = patience
+        self._asking: asyncio.Task[None] | None = None
         self._at = Endpoint(url.rstrip("/"), password)
         self._check_seconds = check_seconds
         self._task: asyncio.Task[None] | None = None
@@ -106,6 +115,7 @@ class AttachedServer(ServerStatus):
         """Stop looking; the server is not ours."""
         del keep_running
         await cancel(self._task)
+        await cancel(self._asking)
         self._task = None
         self._endpoint = None
         self._set("stopped", "Not attached to OpenCode.")
@@ -114,9 +124,11 @@ class AttachedServer(ServerStatus):
         while True:
             try:
                 was_ready = self._ready.is_set()
-                await self._check(self._at)
+                await self._check(self._at, self._patience)
                 if not was_ready:
-                    await self._ask_providers(30)
+                    # Beside the watch: the first question takes long, and OpenCode may hang in it.
+                    await cancel(self._asking)
+                    self._asking = asyncio.create_task(self._ask_providers(30))
             except OpencodeUnavailable as error:
                 self._set("down", error.detail)
             await asyncio.sleep(self._check_seconds if self._ready.is_set() else 0.5)

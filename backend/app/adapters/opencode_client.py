@@ -7,20 +7,32 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Literal
 
 from app.adapters.opencode_api import OpencodeApi
-from app.adapters.opencode_catalog import Catalog, read_agents, read_catalog, read_known
+from app.adapters.opencode_catalog import read_agents
+from app.adapters.opencode_catalog_cache import CatalogCache
+from app.adapters.opencode_clock import StepClocks
 from app.adapters.opencode_events import EventReader
-from app.adapters.opencode_http import EndpointSource, OpencodeHttp, OpencodeRefused, TurnLost
+from app.adapters.opencode_http import EndpointSource, OpencodeHttp, OpencodeRefused, TurnLost, refusals_end_the_step
 from app.adapters.opencode_live import LiveFeed, Sink
 from app.adapters.opencode_requests import NobodyThere, RequestDesk, denied_calls, session_rules
-from app.adapters.opencode_stop import NEVER_SENT, SentPrompt, SessionStopper, StopTiming
+from app.adapters.opencode_stop import ABOUT_TO_SEND, NEVER_SENT, UNCONFIRMED, SentPrompt, SessionStopper, StopTiming
 from app.adapters.opencode_transcript import TurnMessages, read_turn
 from app.adapters.opencode_turn import TurnTiming, TurnWatch
 from app.adapters.opencode_wire import WireMessage
 from app.errors import FieldError, Interrupted, OpencodeUnavailable, UnknownModel, UnknownOpencodeAgent
-from app.schemas.runtime import LiveEvent, MessageResponse, ModelEntry, RuntimeAgent, SessionBinding, TurnError
+from app.schemas.runtime import (
+    LiveEvent,
+    LiveState,
+    MessageResponse,
+    ModelEntry,
+    RuntimeAgent,
+    SessionBinding,
+    TurnError,
+)
 
+Beginning = Literal["new", "adopted", "resent"]
 REMEMBERED = 2000
 _BASE62 = string.digits + string.ascii_letters
 
@@ -68,12 +80,14 @@ class OpenCodeClient:
         self._api = OpencodeApi(self._http)
         self._events = EventReader(self._http)
         self._stopper = SessionStopper(self._api, self._timing.stop)
+        self._clocks = StepClocks(self._desk)
         self._sink = sink
         self._bindings: dict[str, SessionBinding] = {}
         self._sent: dict[str, SentPrompt] = {}
+        self._beginning: set[str] = set()
+        """Sessions that somebody here is about to prompt, unless they need it no more."""
         self._denied: dict[str, dict[str, str]] = {}
-        self._catalogs: dict[str, tuple[float, Catalog]] = {}
-        self._known: tuple[float, int, list[ModelEntry]] = (float("-inf"), -1, [])
+        self._catalogs = CatalogCache(self._http, self._timing.catalog, self._timing.known)
 
     async def aclose(self) -> None:
         """Close the event stream and all connections; sessions go on."""
@@ -85,17 +99,15 @@ class OpenCodeClient:
         return new_message_id()
 
     async def create_session(self, binding: SessionBinding) -> str:
-        """Create a session with title, metadata and permission rules, bind it, return its id."""
-        session = await self._api.create_session(
-            binding.directory,
-            {
-                "title": binding.title,
-                "metadata": {
-                    "paceline": f"run {binding.pipeline_id}, step {binding.step_id}, attempt {binding.attempt}"
-                },
-                "permission": session_rules(binding.permissions),
-            },
-        )
+        """Create a session with title, metadata and permission rules, bind it, return its id.
+
+        Raises `OpencodeRefusal` when OpenCode will never do it, `OpencodeUnavailable` when it may later.
+        """
+        about = f"run {binding.pipeline_id}, step {binding.step_id}, attempt {binding.attempt}"
+        rules = session_rules(binding.permissions)
+        body = {"title": binding.title, "metadata": {"paceline": about}, "permission": rules}
+        with refusals_end_the_step():
+            session = await self._api.create_session(binding.directory, body)
         self.attach_session(session.id, binding)
         self._sent[session.id] = NEVER_SENT
         return session.id
@@ -107,14 +119,17 @@ class OpenCodeClient:
         """
         self._bindings[session_id] = binding
         while len(self._bindings) > REMEMBERED:
-            oldest = next(iter(self._bindings))
-            for known in (self._bindings, self._sent, self._denied):
-                known.pop(oldest, None)
+            self.release_session(next(iter(self._bindings)))
 
     def release_session(self, session_id: str) -> None:
         """Forget a bound session that the runner is done with; what OpenCode stores of it stays."""
         for known in (self._bindings, self._sent, self._denied):
             known.pop(session_id, None)
+        self._clocks.forget(session_id)
+
+    async def time_left(self, session_id: str) -> float:
+        """Seconds of its wall clock that the step of a bound session has left."""
+        return await self._clocks.left(session_id, self._bindings[session_id])
 
     async def send_message(
         self, session_id: str, prompt: str, agent: str | None = None, model: str | None = None
@@ -125,24 +140,48 @@ class OpenCodeClient:
         same message id. Raises the `StepFailure` of a passed limit (the session still runs: stop it
         with `stop_session`, read what there is with `read_turn`), `OpencodeUnavailable` when the
         server or the turn on it is gone (the same call goes on where that is possible),
-        `Interrupted` when the server has forgotten the session, `UnknownModel`, `AmbiguousModel`,
-        `UnknownOpencodeAgent`.
-        Cancelling it never aborts the session.
+        `Interrupted` when the server has forgotten the session, `OpencodeRefusal` when it will never
+        take this prompt, `UnknownModel`, `AmbiguousModel`, `UnknownOpencodeAgent`.
+        All calls for one session share the wall clock of its step. Cancelling never aborts the session.
         """
+        with refusals_end_the_step():
+            return await self._send(session_id, prompt, agent, model)
+
+    async def _send(self, session_id: str, prompt: str, agent: str | None, model: str | None) -> MessageResponse:
+        live = LiveFeed(session_id, self._bindings[session_id], self._sink)
+        self._beginning.add(session_id)
+        last: LiveState = "idle"
+        detail: str | None = None
+        try:
+            how, error = await self._turn(session_id, prompt, agent, model, live)
+            response = await self._read_turn(session_id, error)
+        except OpencodeUnavailable as outage:
+            if not (isinstance(outage, OpencodeRefused) and outage.is_final):
+                last, detail = "interrupted", outage.detail
+            raise
+        finally:
+            self._beginning.discard(session_id)
+            live.state(last, detail)
+        return response if how == "new" else response.model_copy(update={how: True})
+
+    async def _turn(
+        self, session_id: str, prompt: str, agent: str | None, model: str | None, live: LiveFeed
+    ) -> tuple[Beginning, TurnError | None]:
+        """Take the turn up and wait for its end; what OpenCode said of it beside its messages."""
         binding = self._bindings[session_id]
-        wanted = None if model is None else await self._resolve(model, binding.directory)
+        wanted = None if model is None else await self._catalogs.resolve(model, binding.directory)
         await self._events.open(self._timing.connect)
-        live = LiveFeed(session_id, binding, self._sink)
         watch = TurnWatch(self._api, self._events, session_id, binding, live, self._timing.turn, self._desk)
         try:
-            if await self._begin(session_id, prompt, agent, wanted, watch, live):
-                return (await self.read_turn(session_id)).model_copy(update={"adopted": True})
+            how = await self._begin(session_id, prompt, agent, wanted, watch, live)
+            self._beginning.discard(session_id)
+            if how == "adopted":
+                return how, None
             await self._follow(session_id, agent, wanted, watch)
+            return how, watch.stray_error
         finally:
             await watch.close()
             self._denied[session_id] = watch.requests.denied
-            live.state("idle")
-        return await self._read_turn(session_id, watch.stray_error)
 
     async def read_turn(self, session_id: str) -> MessageResponse:
         """The turn of a bound session as OpenCode stores it now: after a stop, or while it still runs."""
@@ -154,14 +193,14 @@ class OpenCodeClient:
         Works for sessions of earlier processes too, and returns at once for those that are idle.
         """
         del directory  # OpenCode itself says which directory a session belongs to
-        return await self._stopper.stop(session_id, self._sent.get(session_id))
+        return await self._stopper.stop(session_id, lambda: self._last_sent(session_id))
+
+    def _last_sent(self, session_id: str) -> SentPrompt | None:
+        return ABOUT_TO_SEND if session_id in self._beginning else self._sent.get(session_id)
 
     async def list_models(self, directory: str) -> Sequence[ModelEntry]:
         """Every model OpenCode lists for the directory, unconnected providers included."""
-        catalog = await self._catalog(directory, fresh=True)
-        connected = {entry.provider for entry in catalog.entries}
-        known = await self._known_models(directory)
-        return (*catalog.entries, *(entry for entry in known if entry.provider not in connected))
+        return await self._catalogs.all_models(directory)
 
     async def list_agents(self, directory: str) -> Sequence[RuntimeAgent]:
         """The agents OpenCode knows in the directory."""
@@ -169,16 +208,18 @@ class OpenCodeClient:
 
     async def default_model(self, directory: str) -> str | None:
         """`provider/model` that the configuration names for prompts without a model, if it does."""
-        return (await self._catalog(directory)).default
+        return (await self._catalogs.read(directory)).default
 
     async def _begin(
         self, session_id: str, prompt: str, agent: str | None, model: str | None, watch: TurnWatch, live: LiveFeed
-    ) -> bool:
-        """Send what has to be sent; True when a stored answer makes that unnecessary."""
+    ) -> Beginning:
+        """Send what has to be sent, and say how."""
+        if self._sent.get(session_id) is NEVER_SENT:
+            await self._prompt(session_id, (prompt,), agent, model, frozenset())
+            return "new"
         binding = self._bindings[session_id]
-        fresh = self._sent.get(session_id) is NEVER_SENT
-        statuses = {} if fresh else await self._api.statuses(binding.directory)
-        messages = [] if fresh else await self._messages(session_id)
+        statuses = await self._api.statuses(binding.directory)
+        messages = await self._messages(session_id)
         turn = TurnMessages.find(messages, binding.message_id)
         running = session_id in statuses
         before = frozenset() if running else frozenset(reply.info.id for reply in turn.replies)
@@ -186,17 +227,28 @@ class OpenCodeClient:
         if turn.prompt is not None:
             live.show(messages)
             watch.tally.read_messages(session_id, messages)
+        watch.tally.started_earlier(await self._clocks.take_up(session_id, binding, turn, running=running))
+        live.state("busy")
         if running:
-            created = turn.prompt.info.time.created if turn.prompt else None
-            waited = (await self._desk.earlier(binding)).waited
-            watch.tally.started_earlier(0 if created is None else time.time() - created / 1000 - waited)
-            return False
+            return "new"
         if turn.is_complete:
-            return True
+            return "adopted"
+        if (passed := watch.tally.violation()) is not None:
+            raise passed
+        await self._prompt(session_id, () if turn.prompt is not None else (prompt,), agent, model, before)
+        return "new" if turn.prompt is None else "resent"
+
+    async def _prompt(
+        self, session_id: str, texts: tuple[str, ...], agent: str | None, model: str | None, before: frozenset[str]
+    ) -> None:
+        self._clocks.begin(session_id)
+        self._sent[session_id] = SentPrompt(UNCONFIRMED, before)
+        try:
+            await self._api.prompt(session_id, self._bindings[session_id].message_id, texts, agent, model)
+        except OpencodeRefused:
+            self._sent[session_id] = SentPrompt(float("-inf"), before)
+            raise
         self._sent[session_id] = SentPrompt(time.monotonic(), before)
-        texts = () if turn.prompt is not None else (prompt,)
-        await self._api.prompt(session_id, binding.message_id, texts, agent, model)
-        return False
 
     async def _follow(self, session_id: str, agent: str | None, model: str | None, watch: TurnWatch) -> None:
         """Wait for the end; an end that OpenCode refused to begin is told by name."""
@@ -218,7 +270,7 @@ class OpenCodeClient:
             if agent is not None and (error is None or "Agent not found" in text):
                 self._check_agent(agent, [one.name for one in await read_agents(self._http, directory)], text)
             if model is not None and (error is None or "Model not found" in text):
-                (await self._catalog(directory, fresh=True)).resolve(model)
+                (await self._catalogs.read(directory, fresh=True)).resolve(model)
         if "Model not found" in text:
             raise UnknownModel(f"OpenCode says: {text}")
         if "Agent not found" in text:
@@ -242,27 +294,7 @@ class OpenCodeClient:
 
     async def _read_turn(self, session_id: str, stray_error: TurnError | None) -> MessageResponse:
         binding = self._bindings[session_id]
-        catalog = await self._catalog(binding.directory)
+        catalog = await self._catalogs.read(binding.directory)
         response = await read_turn(self._api, session_id, binding.message_id, catalog.priced, stray_error)
         denied = denied_calls(response.transcript, self._denied.get(session_id, {}))
         return response.model_copy(update={"denied_requests": denied})
-
-    async def _resolve(self, model: str, directory: str) -> str:
-        """A bare name must be known; an unknown `provider/model` goes out as it is: OpenCode knows best."""
-        catalog = await self._catalog(directory)
-        return model if "/" in model and not catalog.hits(model) else catalog.resolve(model)
-
-    async def _catalog(self, directory: str, *, fresh: bool = False) -> Catalog:
-        read_at, catalog = self._catalogs.get(directory, (0.0, Catalog(())))
-        if fresh or not read_at or time.monotonic() - read_at > self._timing.catalog:
-            catalog = await read_catalog(self._http, directory)
-            self._catalogs[directory] = (time.monotonic(), catalog)
-        return catalog
-
-    async def _known_models(self, directory: str) -> list[ModelEntry]:
-        read_at, instance, models = self._known
-        now = self._http.endpoint().instance
-        if instance != now or time.monotonic() - read_at > self._timing.known:
-            models = await read_known(self._http, directory)
-            self._known = (time.monotonic(), now, models)
-        return models

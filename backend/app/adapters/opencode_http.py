@@ -2,14 +2,15 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import httpx
 
-from app.errors import OpencodeUnavailable
+from app.errors import OpencodeRefusal, OpencodeUnavailable
 
 Generation = Literal["v1", "v2"]
 
@@ -73,6 +74,27 @@ class OpencodeRefused(OpencodeUnavailable):
         self.status_code = status_code
         self.name = name
         self.reason = reason
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the same call would be refused again: a 4xx that is about the call and not about the moment."""
+        return 400 <= self.status_code < 500 and self.status_code not in _OF_THE_MOMENT
+
+
+_PLACES = re.compile(r"\b[A-Z]\w+ at line \d+, column \d+")
+_OF_THE_MOMENT = frozenset({408, 409, 425, 429})
+
+
+@contextmanager
+def refusals_end_the_step() -> Iterator[None]:
+    """What OpenCode will never do ends the step; every other `OpencodeUnavailable` is an outage and passes."""
+    try:
+        yield
+    except OpencodeRefused as refused:
+        if not refused.is_final:
+            raise
+        said = refused.reason or refused.name
+        raise OpencodeRefusal(f"OpenCode refused this step ({refused.status_code}): {said}") from refused
 
 
 class OpencodeHttp:
@@ -176,7 +198,22 @@ def _refused(path: str, status: int, answer: object) -> OpencodeRefused:
     data = body.get("data")
     data = data if isinstance(data, Mapping) else {}
     name = str(body.get("name") or body.get("_tag") or "error")
-    return OpencodeRefused(path, status, name, str(data.get("message") or body.get("message") or ""))
+    reason = _config_faults(data) if name.startswith("Config") else data.get("message") or body.get("message")
+    return OpencodeRefused(path, status, name, str(reason or ""))
+
+
+def _config_faults(data: Mapping[str, object]) -> str:
+    """Which configuration file is wrong, and where. OpenCode quotes the whole file, which may hold keys: left out."""
+    issues = data.get("issues")
+    listed = issues if isinstance(issues, list) else []
+    faults = [_issue(issue) for issue in listed if isinstance(issue, Mapping)]
+    faults += _PLACES.findall(str(data.get("message") or ""))
+    return f"its configuration {data.get('path')} is not valid: {'; '.join(faults) or 'it cannot be read'}"
+
+
+def _issue(issue: Mapping[str, object]) -> str:
+    place = issue.get("path")
+    return f"{'.'.join(map(str, place)) if isinstance(place, list) else place}: {issue.get('message')}"
 
 
 async def probe(endpoint: Endpoint, timeout: float = 5) -> tuple[Generation, str | None]:

@@ -2,14 +2,12 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Literal
 
 from app.adapters.opencode_events import Event
 from app.adapters.opencode_wire import WireInfo, WireMessage, WirePart, WireStatus
-from app.schemas.runtime import LiveEvent, SessionBinding
+from app.schemas.runtime import LiveEvent, LiveState, SessionBinding
 
 Sink = Callable[[LiveEvent], None]
-State = Literal["busy", "retry", "waiting", "idle"]
 
 
 class LiveFeed:
@@ -47,7 +45,7 @@ class LiveFeed:
             for part in message.parts:
                 self._part(part)
 
-    def state(self, state: State, detail: str | None = None) -> None:
+    def state(self, state: LiveState, detail: str | None = None) -> None:
         """Say what the step does now; repetitions are dropped."""
         if self._shown != (state, detail):
             self._shown = (state, detail)
@@ -86,4 +84,4 @@ class LiveFeed:
         )
 
 
-_STATES: Mapping[str, State] = {"busy": "busy", "retry": "retry", "idle": "idle"}
+_STATES: Mapping[str, LiveState] = {"busy": "busy", "retry": "retry", "idle": "idle"}

@@ -7,18 +7,19 @@ import secrets
 import socket
 import subprocess
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
 from app.adapters.data_dir import write_private
-from app.adapters.file_lock import AlreadyLocked, FileLock
 from app.adapters.opencode_attached import ServerStatus, cancel
 from app.adapters.opencode_binary import find_binary
 from app.adapters.opencode_children import ProcessIdentity, ServerRecord, end_server, end_strays, spawn
+from app.adapters.opencode_claim import FolderClaim
 from app.adapters.opencode_environment import ChildSetup, child_environment, disables_third_party, opencode_data_dir
 from app.adapters.opencode_http import Endpoint
+from app.adapters.opencode_pulse import PulseTiming, until_silent
 from app.errors import OpencodeUnavailable
 
 STATE_FILE = "opencode-server.json"
@@ -38,6 +39,7 @@ class ManagedSettings:
     search_path: bool = True
     """Whether an OpenCode on PATH may be used when this installation has none."""
     start_seconds: float = 60
+    pulse: PulseTiming = field(default_factory=PulseTiming)
 
 
 class OpenCodeServer(ServerStatus):
@@ -49,12 +51,12 @@ class OpenCodeServer(ServerStatus):
         self._record: ServerRecord | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._task: asyncio.Task[None] | None = None
-        self._lock: FileLock | None = None
         self._binary: Path | None = None
         self._instance = 0
         self._changing = asyncio.Lock()
         """Two starts at once would make two supervisors, and two servers on one folder."""
         self._environment = child_environment(os.environ, settings.setup, "", "")
+        self._claim = FolderClaim(opencode_data_dir(self._environment), settings.data_dir)
 
     @property
     def disables_third_party(self) -> bool:
@@ -82,9 +84,7 @@ class OpenCodeServer(ServerStatus):
             await asyncio.to_thread(end_server, record.identity, record.mark, PATIENCE)
             self._state_file.unlink(missing_ok=True)
         self._reap(keep_running)
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
+        self._claim.give_back(keep_running=keep_running)
         self._set("stopped", "OpenCode was stopped.")
 
     @property
@@ -106,8 +106,10 @@ class OpenCodeServer(ServerStatus):
             try:
                 await self._bring_up()
                 pause = 0.5
-                await self._until_dead()
-                self._set("down", "OpenCode ended unexpectedly; it is being started again.")
+                if await self._until_over():
+                    self._set("down", "OpenCode ended unexpectedly; it is being started again.")
+                else:
+                    await self._end_hung()
             except OpencodeUnavailable as error:
                 self._set("down", error.detail)
             except (OSError, psutil.Error) as error:
@@ -118,7 +120,7 @@ class OpenCodeServer(ServerStatus):
             pause = min(pause * 2, 30)
 
     async def _bring_up(self) -> None:
-        self._take_lock()
+        self._claim.take()
         if await self._found_again():
             return
         await self._clear_away(self._record or ServerRecord.read(self._state_file))
@@ -131,21 +133,6 @@ class OpenCodeServer(ServerStatus):
         found, _ = await asyncio.to_thread(find_binary, chosen, search_path=on_path)
         self._binary = found
         return found
-
-    def _take_lock(self) -> None:
-        if self._lock is not None:
-            return
-        folder = opencode_data_dir(self._environment)
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / "paceline.lock")
-        try:
-            lock.acquire()
-        except AlreadyLocked as held:
-            raise OpencodeUnavailable(
-                f"Process {held.pid} already runs an OpenCode on {folder}; two on one folder would run prompts twice. "
-                "Stop it, or attach to it with PACELINE_OPENCODE_URL."
-            ) from held
-        self._lock = lock
 
     async def _found_again(self) -> bool:
         """Whether the server of an earlier process of ours still runs and answers; a busy one gets some time."""
@@ -189,14 +176,30 @@ class OpenCodeServer(ServerStatus):
     def _write(self) -> None:
         if self._record is not None:
             write_private(self._state_file, json.dumps(asdict(self._record)))
+            self._claim.note(self._record.identity)
 
-    async def _until_dead(self) -> None:
-        record = self._record
-        await self._ask_providers(30)
-        while record is not None and record.identity.alive():
-            if self._process is not None:
-                self._process.poll()
-            await asyncio.sleep(0.25)
+    async def _until_over(self) -> bool:
+        """Wait for the end of a server that answered: True when it died, False when it lives and does not answer."""
+        record, at = self._record, self.endpoint()
+        providers = asyncio.create_task(self._ask_providers(30))
+        pulse = asyncio.create_task(until_silent(at, self._settings.pulse))
+        try:
+            while record is not None and record.identity.alive():
+                if self._process is not None:
+                    self._process.poll()
+                await asyncio.wait([pulse], timeout=0.25)
+                if pulse.done():
+                    return False
+            return True
+        finally:
+            await cancel(providers)
+            await cancel(pulse)
+
+    async def _end_hung(self) -> None:
+        seconds = self._settings.pulse.in_all
+        self._set("down", f"OpenCode lived and did not answer for {seconds:.0f} s; it is ended and started again.")
+        self._endpoint = None
+        await self._clear_away(self._record)
 
     async def _clear_away(self, record: ServerRecord | None) -> None:
         """End what is left of an earlier server: a second one on its data would run prompts twice."""

@@ -32,7 +32,7 @@ class RequestDesk(Protocol):
     """Who decides: `services.ports.RequestDesk`, which this layer must not import."""
 
     async def earlier(self, binding: SessionBinding) -> EarlierRequests:
-        """What the step asked before this process took it up."""
+        """What this try at the step has asked so far, of earlier processes too."""
         ...
 
     async def reply_to(self, binding: SessionBinding, asked: AskedRequest) -> RequestReply | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.adapters.opencode_api import OpencodeApi
@@ -14,12 +15,16 @@ class SentPrompt:
     """A prompt that this process sent, and the replies that were there before."""
 
     at: float
-    """On the monotonic clock."""
+    """When OpenCode took it, on the monotonic clock; infinite while it has not said so."""
     replies_before: frozenset[str] = frozenset()
 
 
 NEVER_SENT = SentPrompt(at=float("-inf"))
-"""For a session that this process made and gave no prompt."""
+"""For a session that this process made and gave no prompt, and for a prompt that OpenCode refused."""
+UNCONFIRMED = float("inf")
+"""A prompt on its way: it may be taken at any moment, also after we have given up waiting for the answer."""
+ABOUT_TO_SEND = SentPrompt(UNCONFIRMED)
+"""Somebody in this process is on the way to sending one."""
 
 
 @dataclass(frozen=True)
@@ -40,19 +45,24 @@ class SessionStopper:
     def __init__(self, api: OpencodeApi, timing: StopTiming | None = None) -> None:
         self._api = api
         self._timing = timing or StopTiming()
+        self._born = time.time()
 
-    async def stop(self, session_id: str, sent: SentPrompt | None = None) -> bool:
-        """True when nothing runs in the session or its children any more; an unknown session is idle."""
+    async def stop(self, session_id: str, sent: Callable[[], SentPrompt | None]) -> bool:
+        """True when nothing runs in the session or its children any more; an unknown session is idle.
+
+        `sent` is asked again and again; None: whatever was sent was sent before this stopper was made.
+        """
         session = await self._api.session(session_id)
         if session is None:
             return True
         began = time.monotonic()
-        aborted = False
+        aborted: set[str] = set()
         quiet_since: float | None = None
         while (now := time.monotonic()) - began < self._timing.total:
-            if await self._abort_what_runs(session):
-                aborted, quiet_since = True, None
-            elif not aborted and await self._may_begin(session, sent, now - began):
+            children = await self._api.descendants(session.id)
+            running = await self._abort_what_runs(session, children)
+            aborted.update(running)
+            if running or await self._may_begin(session, children, aborted, sent(), now - began):
                 quiet_since = None
             elif quiet_since is None:
                 quiet_since = now
@@ -62,32 +72,49 @@ class SessionStopper:
             await asyncio.sleep(self._timing.pause)
         return False
 
-    async def _abort_what_runs(self, session: WireSession) -> bool:
-        family = await self._api.family(session.id)
+    async def _abort_what_runs(self, session: WireSession, children: list[WireSession]) -> list[str]:
         statuses = await self._api.statuses(session.directory)
-        running = [member for member in family if member in statuses]
+        running = [member.id for member in (session, *children) if member.id in statuses]
         for member in running:
             await self._api.abort(member)
-        return bool(running)
+        return running
 
-    async def _may_begin(self, session: WireSession, sent: SentPrompt | None, waited: float) -> bool:
-        """Whether a prompt was accepted that shows no sign of work yet."""
-        if waited > self._timing.begin:
+    async def _may_begin(
+        self,
+        session: WireSession,
+        children: list[WireSession],
+        aborted: set[str],
+        sent: SentPrompt | None,
+        waited: float,
+    ) -> bool:
+        """Whether a prompt of the family was accepted, or is on its way, that shows no sign of work yet."""
+        if session.id not in aborted and await self._root_may_begin(session, sent, waited):
+            return True
+        for child in children:
+            # The abort of a parent does not reach a child that has not begun.
+            young = time.time() - (child.time.created or 0) / 1000 < self._timing.begin
+            if young and child.id not in aborted and not _replies(await self._api.messages(child.id)):
+                return True
+        return False
+
+    async def _root_may_begin(self, session: WireSession, sent: SentPrompt | None, waited: float) -> bool:
+        confirmed = sent is not None and sent.at != UNCONFIRMED
+        if (time.monotonic() - sent.at if sent is not None and confirmed else waited) > self._timing.begin:
             return False
-        if sent is not None and time.monotonic() - sent.at > self._timing.begin:
-            return False
+        if sent is ABOUT_TO_SEND:
+            return True
         messages = await self._api.messages(session.id)
         if sent is not None:
-            replies = {message.info.id for message in messages if message.info.role == "assistant"}
-            return not replies - sent.replies_before
+            return not _replies(messages) - sent.replies_before
         return self._age(session, messages) < self._timing.begin
 
     def _age(self, session: WireSession, messages: list[WireMessage]) -> float:
-        """Seconds since the unanswered prompt, or since the session was made if it has none; infinite if answered."""
+        """Seconds since the unanswered prompt was sent at the latest; infinite if it was answered."""
         if messages and messages[-1].info.role == "assistant":
             return float("inf")
-        created = messages[-1].info.time.created if messages else session.time.created
-        return time.time() - (created or 0) / 1000
+        if messages:
+            return time.time() - (messages[-1].info.time.created or 0) / 1000
+        return time.time() - max(self._born, (session.time.created or 0) / 1000)
 
     async def _drop_requests(self, session: WireSession) -> None:
         """What an aborted turn asked stays in OpenCode's list unless somebody answers it."""
@@ -98,3 +125,7 @@ class SessionStopper:
         for request in requests:
             if request.session_id in family:
                 await self._api.deny(request, session.directory, DENIAL)
+
+
+def _replies(messages: list[WireMessage]) -> set[str]:
+    return {message.info.id for message in messages if message.info.role == "assistant"}

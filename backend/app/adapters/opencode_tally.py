@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from app.adapters.opencode_events import DISCONNECTED, RECONNECTED, Event
 from app.adapters.opencode_wire import WireInfo, WireMessage, WirePart, WireStatus, turn_error
 from app.errors import BudgetExceeded, RetriesExhausted, Runaway, Stalled, StepFailure, TimedOut
+from app.schemas.money import dollars
 from app.schemas.runtime import StepLimits, TurnError
 
 ENDINGS_IN_A_ROW = 3
@@ -146,7 +147,7 @@ class TurnTally:
         spent = sum(call.cost or 0 for one in self._sessions.values() for call in one.endings())
         if budget is None or spent <= budget:
             return None
-        return BudgetExceeded(f"The step has cost {spent:.4f} USD; the run had {budget:.4f} USD left to spend.")
+        return BudgetExceeded(f"The step has cost {dollars(spent)}; the run had {dollars(budget)} left to spend.")
 
     def _over_calls(self) -> StepFailure | None:
         calls = sum(len(one.calls) for one in self._sessions.values())
@@ -175,7 +176,8 @@ class TurnTally:
             if spent + waited + ahead > allowed:
                 return RetriesExhausted(
                     f"The provider kept failing: {one.retry.message} (try {one.retry.attempt}, the next one in "
-                    f"{ahead:.0f} s; a step may spend {allowed:.0f} s on retries)."
+                    f"{ahead:.0f} s; a step may spend {allowed:.0f} s on retries).",
+                    again_in=ahead,
                 )
         return None
 

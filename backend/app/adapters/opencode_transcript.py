@@ -54,6 +54,11 @@ class TurnMessages:
         return any(part.type == "subtask" or part.tool == "task" for one in self.messages for part in one.parts)
 
     @property
+    def was_interrupted(self) -> bool:
+        """A reply that broke off has others after it: somebody sent the prompt again."""
+        return any(not one.info.completed or one.info.is_aborted for one in self.replies[:-1])
+
+    @property
     def is_complete(self) -> bool:
         """The answer is whole: completed, without error, with a proper end."""
         return self.answer is not None and self.answer.info.ended_properly
@@ -93,6 +98,7 @@ async def read_turn(
         tokens=sum((call.tokens for call in calls), Tokens()),
         cost=_total(calls),
         model_calls=len(calls),
+        resent=turn.was_interrupted,
         transcript=tuple(transcript),
     )
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from app.adapters.opencode_api import OpencodeApi
-from app.adapters.opencode_events import RECONNECTED, Event, EventReader
+from app.adapters.opencode_events import DISCONNECTED, RECONNECTED, Event, EventReader
 from app.adapters.opencode_http import OpencodeRefused, ServerGone, TurnLost
 from app.adapters.opencode_live import LiveFeed
 from app.adapters.opencode_requests import RequestAnswerer, RequestDesk
@@ -15,6 +15,9 @@ from app.adapters.opencode_tally import TurnTally
 from app.adapters.opencode_transcript import TurnMessages
 from app.errors import Interrupted, OpencodeUnavailable
 from app.schemas.runtime import SessionBinding, TurnError
+
+_URGENT = frozenset({RECONNECTED, DISCONNECTED, "session.idle", "session.error"})
+"""What is looked into at once: an end, or a stream that broke, maybe because OpenCode died."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ class TurnWatch:
         self.requests.hear(event)
         if event.type == RECONNECTED:
             self._reread = True
-        if event.type in (RECONNECTED, "session.idle", "session.error") and event.session == self._session_id:
+        if event.type in _URGENT and event.session == self._session_id:
             self._urgent = True
             self._wake.set()
         elif event.type == "message.updated":
@@ -124,6 +127,8 @@ class TurnWatch:
         except OpencodeRefused as refused:
             if refused.status_code == 404:
                 raise Interrupted("The session was deleted in OpenCode while the step ran.") from refused
+            if time.monotonic() - self._last_answer > self._timing.gone:
+                raise
             self._poll_at = time.monotonic() + 1
             return False
         except OpencodeUnavailable:

@@ -108,6 +108,11 @@ class WireInfo(Wire):
         return self.time.completed is not None
 
     @property
+    def is_aborted(self) -> bool:
+        """It was stopped before its end."""
+        return self.error is not None and self.error.get("name") == "MessageAbortedError"
+
+    @property
     def ended_properly(self) -> bool:
         """Completed without error with the finish of a whole answer."""
         return self.completed and self.error is None and self.finish == "stop"

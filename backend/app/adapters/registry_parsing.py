@@ -19,6 +19,7 @@ from app.schemas.registry import (
     did_you_mean,
 )
 from app.schemas.registry_errors import RegistryProblem, RegistryReading, RegistrySources, SourceFile
+from app.schemas.step_policy import LimitsOfStep, RetryOfStep
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -33,6 +34,7 @@ _SENTENCES = {
     "model_type": "must be a mapping with keys",
     "model_attributes_type": "must be a mapping with keys",
     "float_type": "must be a number",
+    "int_type": "must be a whole number",
     "union_tag_invalid": "the type of a step is agent or approval",
     "union_tag_not_found": "must be a mapping with keys",
     "string_pattern_mismatch": "a name begins with a letter and has only letters, digits, space, dot, - and _",
@@ -43,6 +45,8 @@ _MODELS: dict[Path, type[BaseModel]] = {
     ("agents", "permissions"): PermissionRule,
     ("pipelines", "steps", "agent"): AgentStep,
     ("pipelines", "steps", "agent", "permissions"): PermissionRule,
+    ("pipelines", "steps", "agent", "limits"): LimitsOfStep,
+    ("pipelines", "steps", "agent", "retry"): RetryOfStep,
     ("pipelines", "steps", "approval"): ApprovalStep,
 }
 

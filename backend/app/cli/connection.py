@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 from pydantic import ValidationError
@@ -139,6 +140,17 @@ class Connection:
         """POST a JSON body."""
         return self._send("POST", path, body=body or {})
 
+    def create(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """POST what creates something, under a key of its own: when the answer was lost, it is asked for once more."""
+        headers = {"idempotency-key": uuid4().hex}
+        try:
+            return self._send("POST", path, body=body or {}, headers=headers)
+        except CommandError as error:
+            if not isinstance(error.__context__, httpx.ReadError | httpx.RemoteProtocolError):
+                raise
+        self.look_again()
+        return self._send("POST", path, body=body or {}, headers=headers)
+
     def health(self) -> Any:
         """The server's health, also when it cannot take work."""
         return self._send("GET", "/health", fine=(200, 503))
@@ -165,10 +177,11 @@ class Connection:
         params: Params | None = None,
         body: Mapping[str, Any] | None = None,
         fine: tuple[int, ...] = (),
+        headers: Mapping[str, str] | None = None,
     ) -> Any:
         given = {name: value for name, value in (params or {}).items() if value is not None}
         try:
-            response = self._client.request(method, path, params=given, json=body)
+            response = self._client.request(method, path, params=given, json=body, headers=headers)
         except httpx.InvalidURL as error:
             raise CommandError(f"PACELINE_URL is no address: {error}", ExitCode.REFUSED) from None
         except httpx.TimeoutException:
@@ -227,7 +240,7 @@ def _refusal(response: httpx.Response) -> CommandError:
 
 def _field_lines(item: Mapping[str, Any], sentence: str) -> Iterator[str]:
     place, message = _place(str(item.get("pointer", ""))), str(item.get("message", ""))
-    if message != sentence:
+    if message not in sentence:
         yield f"{place}: {message}" if place else message
     elif place:
         yield f"at {place}"

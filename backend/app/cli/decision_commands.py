@@ -80,7 +80,7 @@ def restart(
 def duplicate(run_id: RunId, as_json: AsJson = False) -> None:
     """Create a new run from an old one, and print its id."""
     with connected() as server:
-        created = server.post(f"/pipelines/{run_id}/duplicate")
+        created = server.create(f"/pipelines/{run_id}/duplicate")
     say_queue_and_warnings(created)
     put_json(created) if as_json else put(str(created["id"]))
 

@@ -63,13 +63,25 @@ def _server(settings: Settings) -> Finding:
         connection = Connection(address)
         try:
             health = connection.health()
+            others = _others(connection)
         finally:
             connection.close()
     except CommandError as error:
         return note("server", error.sentence)
     if health["status"] != "ok":
         return note("server", f"{address.url} answers, but takes no work: {health['reason']}")
-    return ok("server", f"{health['version']} at {address.url}: {health['active']} at work, {health['queued']} queued")
+    at_work = f"{health['active']} at work, {health['queued']} queued"
+    return ok("server", f"{health['version']} at {address.url}: {at_work}{others}")
+
+
+def _others(connection: Connection) -> str:
+    """The other servers on its database; nothing when there are none, or the login does not let us ask."""
+    try:
+        known = connection.get("/health/workers")["items"]
+    except CommandError:
+        return ""
+    others = [f"{worker['id']} ({worker['state']})" for worker in known if not worker["answers"]]
+    return f"; on the same database: {', '.join(others)}" if others else ""
 
 
 def _show(finding: Finding) -> None:

@@ -12,7 +12,7 @@ from app.cli.connection import Connection
 from app.cli.exits import CommandError, ExitCode, code_of_status
 from app.cli.output import money, say, span
 from app.cli.request_view import request_texts
-from app.cli.run_view import decide_hint, duration, model_of
+from app.cli.run_view import decide_hint, duration, model_of, retry_line
 
 _RETRY_EVERY_SECONDS = 1.0
 
@@ -122,6 +122,8 @@ class Follower:
         run: dict[str, Any] = self.connection.get(f"/pipelines/{self.run_id}")
         if run["queue_position"]:
             self._once("queued", str(run["queue_position"]), f"waiting in line, place {run['queue_position']}")
+        elif run["waiting_for"] and run["waiting_reason"]:
+            self._once("held", run["waiting_for"], run["waiting_reason"])
         for step in run["steps"]:
             self._steps[step["id"]] = step
             self._tell_step(step, run["attempt"])
@@ -135,9 +137,11 @@ class Follower:
             "aborted": "aborted",
             "skipped": "skipped",
             "waiting_for_input": "asks a person",
+            "pending": retry_line(step).replace("\n", " ") if step["retry_at"] else None,
         }.get(step["status"])
         if words:
-            self._once(f"step {step['id']} {attempt}", step["status"], f"{_name(step)} {words}")
+            tried = f"step {step['id']} {attempt} {step['attempts_made']}"
+            self._once(tried, step["status"], f"{_name(step)} {words}")
 
     def _tell_tool(self, step: Mapping[str, Any], tool: Mapping[str, Any]) -> None:
         if tool["status"] in {"completed", "error"}:

@@ -9,6 +9,8 @@ from typing import Any
 
 import typer
 
+from app.schemas.money import dollars
+
 # Everything that could move a terminal's cursor or colour, and marks that reverse the reading direction.
 _CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"  # tab and newline stay
@@ -66,6 +68,11 @@ def ago(moment: str | None) -> str:
     return span((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())
 
 
+def until(moment: str) -> str:
+    """How long from now to a time of the API; 0 s when it is over."""
+    return span((datetime.fromisoformat(moment) - datetime.now(UTC)).total_seconds())
+
+
 def span(seconds: float) -> str:
     """A duration with one unit, as short as it can be said."""
     whole = max(0, round(seconds))
@@ -77,9 +84,7 @@ def span(seconds: float) -> str:
 
 def money(cost: float | None) -> str:
     """A cost in USD; a dash where it is unknown, never a false 0."""
-    if cost is None:
-        return "-"
-    return f"${cost:.2f}" if cost >= 1 else f"${cost:.4f}"
+    return "-" if cost is None else dollars(cost)
 
 
 def count(number: int) -> str:

@@ -12,6 +12,7 @@ from app.cli import (
     decision_commands,
     demo_command,
     doctor_command,
+    queue_commands,
     request_commands,
     run_commands,
     server_commands,
@@ -37,6 +38,7 @@ for _part in _PARTS:
     for _command in _part.COMMANDS:
         program.command()(_command)
 program.add_typer(db_commands.group)
+program.add_typer(queue_commands.group)
 
 
 def _show_version(wanted: bool) -> None:

@@ -12,6 +12,12 @@ def request_texts(requests: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         yield "\n".join(_lines(request))
 
 
+def _how_many(question: Mapping[str, Any]) -> str:
+    """What an answer may be."""
+    number = "several, with commas between them" if question["multiple"] else "one"
+    return f"{number}, or your own words" if question["custom"] or not question["options"] else f"{number} of these"
+
+
 def summary(request: Mapping[str, Any]) -> str:
     """One line."""
     details = request["details"]
@@ -25,8 +31,9 @@ def _lines(request: Mapping[str, Any]) -> Iterator[str]:
     details, answer = request["details"], f"paceline answer {request['pipeline_id']} {request['id']}"
     who = "A sub-agent asks" if request["sub_agent"] else "The agent asks"
     if request["kind"] == "question":
-        for question in details["questions"]:
-            yield f"{who}: {question['question']}"
+        for number, question in enumerate(details["questions"], 1):
+            place = f"{number} of {len(details['questions'])}, " if len(details["questions"]) > 1 else ""
+            yield f"{who}: {question['question']} ({place}{_how_many(question)})"
             for option in question["options"]:
                 yield f"  {option['label']}: {option['description']}".rstrip(": ")
         flags = " --answer TEXT" * len(details["questions"])

@@ -13,7 +13,7 @@ from app.cli.following import Follower, say_outcome
 from app.cli.output import put, put_json, say
 from app.cli.run_view import put_run, put_runs, say_queue_and_warnings
 from app.cli.step_models import step_models
-from app.schemas.registry import did_you_mean
+from app.schemas.registry import which_there_are
 
 RunId = Annotated[int, typer.Argument(metavar="ID", help="The number that `paceline run` printed.", min=1)]
 AsJson = Annotated[bool, typer.Option("--json", help="The API's answer instead of text.")]
@@ -49,7 +49,7 @@ def run(
         }
         if model:
             body["step_models"] = step_models(model, _steps(server, template))
-        created = server.post("/pipelines", body)
+        created = server.create("/pipelines", body)
         say_queue_and_warnings(created)
         if not as_json:
             put(str(created["id"]))
@@ -142,8 +142,7 @@ def _steps(server: Connection, template: str) -> list[dict[str, Any]]:
             steps: list[dict[str, Any]] = found["steps"]
             return steps
     names = [found["name"] for found in templates]
-    detail = did_you_mean(template, names) or f"; there are {', '.join(names)}."
-    raise CommandError(f"There is no template {template!r}{detail}", ExitCode.REFUSED)
+    raise CommandError(f"There is no template {template!r}{which_there_are(template, names)}", ExitCode.REFUSED)
 
 
 def _put_diff(diff: dict[str, Any], as_json: bool) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from app.cli.output import ago, count, money, put, put_table, say, span
+from app.cli.output import ago, count, money, put, put_table, say, span, until
 from app.cli.request_view import request_texts
 
 _PIPS = {
@@ -17,6 +17,7 @@ _PIPS = {
     "skipped": "-",
     "pending": "○",
 }
+_HELD = {"limit": "waits for a place", "paused": "held by the paused queue"}
 
 
 def put_runs(items: Sequence[Mapping[str, Any]]) -> None:
@@ -49,6 +50,9 @@ def put_run(run: Mapping[str, Any]) -> None:
         [_step_row(step) for step in run["steps"]],
         right=("STEP", "TIME", "TOKENS", "COST"),
     )
+    for step in run["steps"]:
+        if step["note"]:
+            put(f"note on step {step['order_index'] + 1}: {step['note']}")
     for text in _endings(run):
         put("")
         put(text)
@@ -59,6 +63,8 @@ def _facts(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "status", _status(run)
     yield "template", run["template"] or "own steps"
     yield "directory", run["working_dir"] + (f" on branch {run['branch']}" if run["branch"] else "")
+    if run["waiting_reason"] and not run["queue_position"]:
+        yield "waits", run["waiting_reason"]
     if run["base_commit"]:
         yield "base", run["base_commit"]
     tokens = run["tokens"]
@@ -72,6 +78,8 @@ def _status(run: Mapping[str, Any]) -> str:
     place = run.get("queue_position")
     if run["status"] == "pending" and place:
         return f"queued, place {place} for its directory"
+    if run.get("waiting_for") in _HELD:
+        return f"{run['status']}, {_HELD[run['waiting_for']]}"
     words = str(run["status"]).replace("_", " ")
     return f"{words} ({run['error_code']})" if run["error_code"] else words
 
@@ -80,13 +88,23 @@ def _step_row(step: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         str(step["order_index"] + 1),
         step["agent_name"] or "(a person)",
-        str(step["status"]).replace("_", " "),
+        _tried(step) if step["retry_at"] else str(step["status"]).replace("_", " "),
         model_of(step),
         (step["model_origin"] or "-").replace("_", " "),
         duration(step),
         count(_sum(step["tokens"])) if step["type"] == "agent" else "-",
         money(step["cost"]),
     )
+
+
+def _tried(step: Mapping[str, Any]) -> str:
+    return f"tried {step['attempts_made']} of {step['attempts_allowed']}"
+
+
+def retry_line(step: Mapping[str, Any]) -> str:
+    """What a step waits for that failed and is tried again: how often it was, why it failed, when it goes on."""
+    why = f"{step['error_code']}: {step['error_message']}"
+    return f"{_tried(step)}: {why}\nThe next try begins in {until(step['retry_at'])}."
 
 
 def model_of(step: Mapping[str, Any]) -> str:
@@ -108,6 +126,9 @@ def _endings(run: Mapping[str, Any]) -> Iterator[str]:
     """What went wrong, what the last agent said, what a person is asked."""
     if run["error_message"]:
         yield f"{run['error_code']}: {run['error_message']}"
+    for step in run["steps"]:
+        if step["retry_at"]:
+            yield f"Step {step['order_index'] + 1} ({step['agent_name']}) {retry_line(step)}"
     said = [step for step in run["steps"] if step["latest_handoff"]]
     if said:
         last = said[-1]
@@ -115,9 +136,19 @@ def _endings(run: Mapping[str, Any]) -> Iterator[str]:
         yield f"--- {title} ---\n{last['latest_handoff']['text']}"
     if run["requests"]:
         yield "Waiting for a person.\n" + "\n\n".join(request_texts(run["requests"]))
+    decided = [gate for gate in run["approvals"] if gate["decision"]]
+    if decided:
+        yield "\n".join(_decision(run, gate) for gate in decided)
     gate = run["approval"]
     if gate and gate["status"] == "pending":
         yield f"Waiting for a person: {gate['question'] or 'Go on?'}\n{decide_hint(run['id'])}"
+
+
+def _decision(run: Mapping[str, Any], gate: Mapping[str, Any]) -> str:
+    index = next(step["order_index"] for step in run["steps"] if step["id"] == gate["step_id"])
+    words = {"approve": "approved", "reject": "rejected", "request_changes": "sent back"}[gate["decision"]]
+    comment = f": {gate['comment']}" if gate["comment"] else ""
+    return f"step {index + 1} {words} by {gate['decided_by']} at {gate['decided_at']}{comment}"
 
 
 def decide_hint(run_id: int) -> str:
@@ -131,6 +162,8 @@ def say_queue_and_warnings(run: Mapping[str, Any]) -> None:
         say(f"warning: {warning}")
     if run["status"] == "pending" and run["queue_position"]:
         say(f"Another run works in {run['working_dir']}; this one is number {run['queue_position']} in line.")
+    elif run["waiting_for"] and run["waiting_reason"]:
+        say(run["waiting_reason"])
 
 
 def _sum(tokens: Mapping[str, int]) -> int:

@@ -20,7 +20,7 @@ from app.cli.connection import load_settings
 from app.cli.exits import CommandError, ExitCode
 from app.cli.logs import log_to_stderr
 from app.cli.output import put
-from app.errors import PacelineError
+from app.errors import DatabaseTaken, PacelineError
 from app.settings import Settings, supported_platform
 
 log = logging.getLogger("paceline.server")
@@ -135,7 +135,7 @@ def _secrets(settings: Settings, token: str) -> tuple[str, ...]:
 
 @contextmanager
 def _only_server(settings: Settings) -> Iterator[None]:
-    """Holds the lock of an SQLite file; PostgreSQL is shared by any number of servers."""
+    """Holds the lock of an SQLite file; who may share a PostgreSQL database is seen when it is open."""
     from app.adapters.database import parse_url
 
     url = parse_url(settings.resolved_database_url)
@@ -164,6 +164,8 @@ def failures_as_sentences() -> Iterator[None]:
     """What keeps a server from starting is a sentence; only our own defects leave a traceback."""
     try:
         yield
+    except DatabaseTaken as error:
+        raise CommandError(f"Paceline cannot start: {error.detail}", ExitCode.WAITING) from None
     except PacelineError as error:
         raise CommandError(f"Paceline cannot start: {error.detail}", ExitCode.FAILED) from None
     except OSError as error:

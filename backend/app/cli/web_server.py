@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("paceline.server")
 
+KEEP_ALIVE_SECONDS = 75
+"""Longer than clients keep a connection (httpx 5 s): a request never meets one that is just being closed."""
 GRACE_SECONDS = 3
 """For requests that are being answered when the server is told to stop."""
 LAST_RESORT_SECONDS = 9.5
@@ -79,6 +81,7 @@ class WebServer(uvicorn.Server):
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=GRACE_SECONDS,
             )
         )

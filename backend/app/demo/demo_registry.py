@@ -40,6 +40,11 @@ agents:
     opencode_agent: build
     system_prompt_additions: |
       You are the release editor. Write the change into the changelog in the users' words.
+  - name: release_manager
+    description: Prepares a release, and asks what only a person can know
+    opencode_agent: build
+    system_prompt_additions: |
+      You are the release manager. Ask before you decide about numbers, words and tags.
 """
 
 _PIPELINES = f"""# The template of the demo. A step without a model takes the one of its agent.
@@ -64,6 +69,14 @@ pipelines:
     steps:
       - agent: architect
         description: Find the cause and plan the fix.
+  - name: ask_first
+    description: An agent that asks you two questions, and before each of its commands
+    steps:
+      - agent: release_manager
+        description: Prepare the release of what is in the working tree.
+        permissions:
+          - {{tool: question, action: ask}}   # without this, agents cannot ask questions
+          - {{tool: bash, action: ask}}
 """
 
 

@@ -1,4 +1,4 @@
-"""The four roles of the demo: they really read, edit and run the sample project.
+"""The roles of the demo: they really read, edit and run the sample project.
 
 Each looks at what the tools returned: a project that is already fixed, or another project, gets an
 honest answer instead of the next prepared call.
@@ -7,6 +7,7 @@ honest answer instead of the next prepared call.
 import re
 
 from app.demo.demo_moves import Move, Role, bash, edit, handoff, never, read, result_of
+from app.demo.demo_release import RELEASE_MANAGER
 from app.demo.provider_script import Call, Request
 
 TESTS = "python3 -m unittest"
@@ -231,4 +232,5 @@ ROLES = (
         closing=_release_closing,
         stop=never,
     ),
+    RELEASE_MANAGER,
 )

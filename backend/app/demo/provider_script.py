@@ -4,7 +4,7 @@ A scenario turns a request into a script. The default scenario, `directives`, re
 the last user message, so that a test writes what the model shall do into the prompt itself:
 
     [[say:TEXT]] [[reason:TEXT]] [[tool:NAME:{json}]] [[slow:CHUNKS:SECONDS]] [[hang:SECONDS]]
-    [[stall:SECONDS]] [[http:STATUS:TIMES:RETRY_AFTER]] [[error:MESSAGE]] [[cut]] [[garbage]] [[empty]]
+    [[stall:SECONDS]] [[http:STATUS:TIMES:RETRY_AFTER]] [[error:MESSAGE]] [[cut]] [[garbage]] [[empty:TIMES]]
     [[finish:REASON]] [[usage:INPUT:OUTPUT]] [[after:TEXT]]
 
 The n-th tool directive is played when n assistant messages follow the last user message. `after` is
@@ -204,7 +204,7 @@ def _order(name: str, argument: str, request: Request) -> dict[str, object]:
         "error": lambda: {"error": argument},
         "cut": lambda: {"cut": True},
         "garbage": lambda: {"garbage": True},
-        "empty": lambda: {"say": ""},
+        "empty": lambda: {"say": ""} if request.attempt <= int(argument or 10**6) else {},
         "finish": lambda: {"finish": argument},
         "slow": lambda: {"say": _ticks(int(words[0])), "chunks": int(words[0]), "pause": float(words[1])},
         "usage": lambda: {"usage": Usage(int(words[0]), int(words[1]) if len(words) > 1 else 20)},

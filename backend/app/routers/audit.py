@@ -5,15 +5,22 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
-from pydantic import AfterValidator, AwareDatetime
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 
 from app.routers.deps import ActorDep, Cursor, Limit, ServicesDep
-from app.schemas.audit import AuditPage, AuditType, ExportFormat, RetentionRequest, RetentionResponse
+from app.schemas.audit import AUDIT_TYPES, AuditPage, AuditType, ExportFormat, RetentionRequest, RetentionResponse
 from app.services.audit_export import ExportFilter
 
 router = APIRouter(prefix="/audit", tags=["audit"])
 
 Id = Annotated[int | None, Query(ge=1, lt=2**31)]
+
+
+def _no_number(value: object) -> object:
+    """Pydantic would read a number as seconds since 1970; the description says a date and a time."""
+    if isinstance(value, str) and value.lstrip("+-").replace(".", "", 1).isdigit():
+        raise ValueError("must be a date and a time with a zone, such as 2026-01-31T12:00:00Z")
+    return value
 
 
 def _in_utc(moment: datetime) -> datetime:
@@ -23,7 +30,7 @@ def _in_utc(moment: datetime) -> datetime:
         raise ValueError("this moment lies outside the calendar in UTC") from None
 
 
-Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_no_number), AfterValidator(_in_utc)]
 
 _MEDIA = {"json": ("application/json", "json"), "markdown": ("text/markdown; charset=utf-8", "md")}
 
@@ -33,15 +40,15 @@ async def list_audit_events(
     services: ServicesDep,
     pipeline_id: Id = None,
     step_id: Id = None,
-    type: AuditType | None = None,
+    type: Annotated[list[AuditType] | None, Query(max_length=len(AUDIT_TYPES))] = None,
     since: Moment | None = None,
     until: Moment | None = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> AuditPage:
-    """Events, newest first; `since` is included, `until` is not."""
+    """Events, newest first. `type` may be repeated; `since` is included, `until` is not."""
     return await services.audit.page(
-        pipeline_id=pipeline_id, step_id=step_id, event_type=type, since=since, until=until, limit=limit, cursor=cursor
+        pipeline_id=pipeline_id, step_id=step_id, types=type or [], since=since, until=until, limit=limit, cursor=cursor
     )
 
 

@@ -4,12 +4,12 @@ from fastapi import APIRouter, Response
 
 from app.routers.deps import ServicesDep
 from app.schemas.runtime import RuntimeHealth
-from app.schemas.system import HealthResponse, OpencodeHealthResponse
+from app.schemas.system import HealthResponse, OpencodeHealthResponse, WorkerList
 
 router = APIRouter(prefix="/health", tags=["health"])
 
 
-@router.get("")
+@router.get("", responses={503: {"model": HealthResponse, "description": "No work can be taken; it says why."}})
 async def get_health(services: ServicesDep, response: Response) -> HealthResponse:
     """200 when work can be taken, 503 with the reason otherwise; needs no login."""
     health = await services.health.check()
@@ -29,6 +29,12 @@ async def start_opencode(services: ServicesDep) -> OpencodeHealthResponse:
     await services.server.start()
     await services.server.wait_ready(30)
     return _response(await services.server.health())
+
+
+@router.get("/workers")
+async def list_workers(services: ServicesDep) -> WorkerList:
+    """The servers that share a PostgreSQL database, and whether they live."""
+    return await services.workers.page()
 
 
 def _response(health: RuntimeHealth) -> OpencodeHealthResponse:

@@ -2,29 +2,33 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Query
+from fastapi import APIRouter, Body, Header, Query
 
 from app.routers.deps import ActorDep, Cursor, Limit, PipelineId, ServicesDep, StepId
+from app.schemas.decisions import ApproveRequest, ChangesRequest, DecisionRequest, GateRequest, RestartRequest
 from app.schemas.pipeline import (
-    ApproveRequest,
     AttemptList,
-    ChangesRequest,
     ConflictList,
-    DecisionRequest,
     DiffResponse,
     PipelineCreateRequest,
     PipelinePage,
     PipelineResponse,
     PipelineStatus,
-    RestartRequest,
 )
 from app.schemas.text import StorableText
-
-DIFF_LIMIT_BYTES = 1_000_000
 
 router = APIRouter(prefix="/pipelines", tags=["runs"])
 
 Decision = Annotated[DecisionRequest | None, Body()]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=200,
+        pattern=r"^[!-~]+$",
+        description="1 to 200 visible ASCII characters, a new one for each run that is wanted, such as a UUID.",
+    ),
+]
 Filter = Annotated[StorableText | None, Query(max_length=300)]
 
 
@@ -42,9 +46,14 @@ async def list_pipelines(
 
 
 @router.post("", status_code=201)
-async def create_pipeline(body: PipelineCreateRequest, services: ServicesDep, actor: ActorDep) -> PipelineResponse:
-    """Create a run and start it, or put it in line for its directory."""
-    pipeline_id = await services.pipelines.create(body, actor)
+async def create_pipeline(
+    body: PipelineCreateRequest, services: ServicesDep, actor: ActorDep, idempotency_key: IdempotencyKey = None
+) -> PipelineResponse:
+    """Create a run and start it, or put it in line for its directory.
+
+    The same request again with the same `Idempotency-Key` creates nothing and answers with the first one's run.
+    """
+    pipeline_id = await services.pipelines.create(body, actor, idempotency_key)
     return await services.queries.detail(pipeline_id)
 
 
@@ -58,22 +67,14 @@ async def list_conflicts(
 
 @router.get("/{pipeline_id}")
 async def get_pipeline(pipeline_id: PipelineId, services: ServicesDep) -> PipelineResponse:
-    """One run with its steps, hand-offs and newest gate."""
+    """One run with its steps, hand-offs and gates."""
     return await services.queries.detail(pipeline_id)
 
 
 @router.get("/{pipeline_id}/diff")
 async def get_diff(pipeline_id: PipelineId, services: ServicesDep) -> DiffResponse:
     """What changed in the run's directory since its base commit, untracked files included."""
-    directory, base = await services.queries.place(pipeline_id)
-    state = await services.git.state(directory)
-    if not state.is_repository:
-        return DiffResponse.nothing(f"{directory} is no git repository, so changes cannot be shown.")
-    diff = await services.git.diff(directory, base, DIFF_LIMIT_BYTES)
-    return DiffResponse(
-        available=True, reason=None, base=diff.base, text=diff.text, files=diff.files, additions=diff.additions,
-        deletions=diff.deletions, truncated=diff.truncated,
-    )  # fmt: skip
+    return await services.changes.of(pipeline_id)
 
 
 @router.get("/{pipeline_id}/steps/{step_id}/attempts")
@@ -91,7 +92,11 @@ async def approve_pipeline(
 ) -> PipelineResponse:
     """Approve the open gate; the comment goes into the next step's prompt."""
     given = body or ApproveRequest()
-    await services.decisions.approve(pipeline_id, actor, given.comment, given.handoff, given.step_models)
+    if given.seen is not None:
+        await services.changes.require_seen(pipeline_id, given.seen)
+    await services.decisions.approve(
+        pipeline_id, actor, given.comment, given.handoff, given.step_models, approval_id=given.approval_id
+    )
     return await services.queries.detail(pipeline_id)
 
 
@@ -100,23 +105,29 @@ async def request_changes(
     pipeline_id: PipelineId, services: ServicesDep, actor: ActorDep, body: ChangesRequest
 ) -> PipelineResponse:
     """Send the run back from its open gate to a step before it, with a comment."""
-    await services.decisions.request_changes(pipeline_id, actor, body.comment, body.step)
+    await services.decisions.request_changes(pipeline_id, actor, body.comment, body.step, approval_id=body.approval_id)
     return await services.queries.detail(pipeline_id)
 
 
 @router.post("/{pipeline_id}/reject")
 async def reject_pipeline(
-    pipeline_id: PipelineId, services: ServicesDep, actor: ActorDep, body: Decision = None
+    pipeline_id: PipelineId,
+    services: ServicesDep,
+    actor: ActorDep,
+    body: Annotated[GateRequest | None, Body()] = None,
 ) -> PipelineResponse:
     """Reject the open gate; the run fails with `rejected`."""
-    await services.decisions.reject(pipeline_id, actor, body.comment if body else None)
+    given = body or GateRequest()
+    await services.decisions.reject(pipeline_id, actor, given.comment, approval_id=given.approval_id)
     return await services.queries.detail(pipeline_id)
 
 
 @router.post("/{pipeline_id}/duplicate", status_code=201)
-async def duplicate_pipeline(pipeline_id: PipelineId, services: ServicesDep, actor: ActorDep) -> PipelineResponse:
+async def duplicate_pipeline(
+    pipeline_id: PipelineId, services: ServicesDep, actor: ActorDep, idempotency_key: IdempotencyKey = None
+) -> PipelineResponse:
     """Create a new run from an old one: the same task, steps, agents and models."""
-    new_id = await services.pipelines.duplicate(pipeline_id, actor)
+    new_id = await services.pipelines.duplicate(pipeline_id, actor, idempotency_key)
     return await services.queries.detail(new_id)
 
 

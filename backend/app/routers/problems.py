@@ -1,14 +1,15 @@
 """Turns every error into application/problem+json: one handler for the whole tree."""
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from app.errors import (
     FieldError,
@@ -19,6 +20,7 @@ from app.errors import (
     RequestError,
     Unauthorized,
 )
+from app.schemas.problem import Problem, ProblemPlace
 
 log = logging.getLogger("paceline.api")
 
@@ -27,25 +29,25 @@ MEDIA_TYPE = "application/problem+json"
 
 def problem_of(error: PacelineError) -> dict[str, Any]:
     """The problem document; `detail` of our own defects says nothing that the log should keep."""
-    return {
-        "type": f"/docs/errors#{error.code}",
-        "title": error.title,
-        "status": error.status,
-        "code": error.code,
-        "detail": error.detail,
-        "errors": [
-            {"pointer": item.pointer, "message": item.message}
-            | ({"candidates": list(item.candidates)} if item.candidates else {})
+    problem = Problem(
+        type=f"/docs/errors#{error.code}",
+        title=error.title,
+        status=error.status,
+        code=error.code,
+        detail=error.detail,
+        errors=[
+            ProblemPlace(pointer=item.pointer, message=item.message, candidates=list(item.candidates) or None)
             for item in error.errors
         ],
-    }
+    )
+    return problem.model_dump(exclude_none=True)
 
 
-def problem_response(error: PacelineError) -> JSONResponse:
+def problem_response(error: PacelineError, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """The answer for an error of the tree."""
-    headers = {"www-authenticate": "Bearer"} if isinstance(error, Unauthorized) else None
+    more = {"www-authenticate": "Bearer"} if isinstance(error, Unauthorized) else {}
     return JSONResponse(
-        jsonable_encoder(problem_of(error)), status_code=error.status, media_type=MEDIA_TYPE, headers=headers
+        problem_of(error), status_code=error.status, media_type=MEDIA_TYPE, headers={**(headers or {}), **more}
     )
 
 
@@ -60,9 +62,10 @@ def add_handlers(app: FastAPI, database_error: Any) -> None:
         assert isinstance(error, RequestValidationError)
         return problem_response(_from_validation(error))
 
-    async def http(_request: Request, error: Exception) -> JSONResponse:
+    async def http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
-        return problem_response(_from_http(error))
+        headers = {"allow": ", ".join(_allowed(request))} if error.status_code == 405 else None
+        return problem_response(_from_http(error), headers)
 
     async def database(request: Request, error: Exception) -> JSONResponse:
         known = database_error(error)
@@ -93,6 +96,16 @@ def _pointer(loc: tuple[int | str, ...]) -> str:
     # Names of the union's branches and of pydantic's own checks are no places in the body.
     clean = [str(part) for part in parts if str(part) not in {"agent", "approval", "[key]"} or part is parts[-1]]
     return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in clean)
+
+
+def _allowed(request: Request) -> list[str]:
+    """Every method of the address: the router itself names those of the first route only."""
+    routes = request.app.router.routes
+    return [
+        method
+        for method in ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+        if any(route.matches({**request.scope, "method": method})[0] == Match.FULL for route in routes)
+    ]
 
 
 def _from_http(error: HTTPException) -> PacelineError:

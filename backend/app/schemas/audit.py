@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.schemas.numbers import NUMBER_ONLY
+
 AuditType = Literal[
     "pipeline.created",
     "pipeline.queued",
@@ -16,14 +18,18 @@ AuditType = Literal[
     "pipeline.aborted",
     "pipeline.restarted",
     "pipeline.recovered",
+    "pipeline.parked",
+    "pipeline.unparked",
     "step.started",
     "step.waiting",
+    "step.interrupted",
     "step.resumed",
     "step.done",
     "step.failed",
     "step.skipped",
     "step.aborted",
     "step.reset",
+    "step.retry_scheduled",
     "step.model_changed",
     "handoff.edited",
     "approval.requested",
@@ -37,6 +43,8 @@ AuditType = Literal[
     "request.denied",
     "request.expired",
     "request.cancelled",
+    "queue.paused",
+    "queue.resumed",
     "registry.reloaded",
     "registry.rejected",
     "pipeline.pruned",
@@ -74,7 +82,7 @@ class RetentionRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    older_than_days: Annotated[int, Field(strict=True, ge=1, le=36_500)]
+    older_than_days: Annotated[int, Field(ge=1, le=36_500), NUMBER_ONLY]
 
 
 class RetentionResponse(BaseModel):

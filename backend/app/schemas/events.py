@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.schemas.runtime import LivePart, ToolCall
+from app.schemas.runtime import LivePart, LiveState, ToolCall
 
 
 class _Frame(BaseModel):
@@ -44,10 +44,10 @@ class ToolFrame(_Frame):
 
 
 class StateFrame(_Frame):
-    """`event: state`: what the step's session does now; `detail` has the provider's words on retry."""
+    """`event: state`: what the step's session does now; `detail` has the words of the provider or about OpenCode."""
 
     type: Literal["state"] = "state"
-    state: Literal["busy", "retry", "waiting", "idle"]
+    state: LiveState
     detail: str | None = None
 
 
@@ -55,7 +55,7 @@ class SnapshotFrame(_Frame):
     """`event: snapshot`: all that a running step has shown so far; sent for each on connect."""
 
     type: Literal["snapshot"] = "snapshot"
-    state: Literal["busy", "retry", "waiting", "idle"]
+    state: LiveState
     detail: str | None = None
     parts: list[LivePart]
 

@@ -21,6 +21,8 @@ class GitDiff:
     """A unified diff against a commit, untracked files included; cut at `limit` bytes."""
 
     base: str | None
+    digest: str
+    """The same as long as the difference is; lines beyond a cut count by their number in each file."""
     text: str
     files: int
     additions: int

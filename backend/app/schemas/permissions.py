@@ -1,5 +1,6 @@
 """What an agent may do without asking: rules by tool and pattern, and the one function that applies them."""
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
@@ -14,14 +15,19 @@ EDITING = frozenset({"write", "patch", "apply_patch", "multiedit"})
 PermissionAction = Literal["allow", "deny", "ask"]
 
 
+_TOOL = r"^[A-Za-z0-9_.*?-]+$"
+
+
 def _tool(value: str) -> str:
-    if not all(character.isalnum() or character in "_-.*?" for character in value):
+    if not re.fullmatch(_TOOL, value):
         raise ValueError("a tool is a name such as bash or edit, with * for any of them")
     return value
 
 
 ToolPattern = Annotated[
-    str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True), AfterValidator(_tool)
+    str,
+    Field(min_length=1, max_length=100, json_schema_extra={"pattern": _TOOL}),
+    AfterValidator(_tool),
 ]
 SubjectPattern = Annotated[str, StringConstraints(min_length=1, max_length=1_000), AfterValidator(storable)]
 

@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from app.schemas.handoff import HandoffSections
 from app.schemas.model_resolution import ModelOrigin
+from app.schemas.numbers import NUMBER_ONLY
+from app.schemas.queue import WaitingFor
 from app.schemas.registry import MAX_STEPS, StepDefinition
 from app.schemas.requests import AgentRequestResponse
 from app.schemas.runtime import Tokens, TranscriptMessage
@@ -23,9 +25,26 @@ ApprovalStatus = Literal["pending", "approved", "rejected", "cancelled"]
 FINAL_PIPELINE: frozenset[str] = frozenset({"done", "failed", "aborted"})
 FINAL_STEP: frozenset[str] = frozenset({"done", "failed", "aborted", "skipped"})
 
+POSSIBLE: dict[str, str] = {
+    "pending": "It can be aborted.",
+    "running": "Wait for its end or its next gate, or abort it.",
+    "waiting_for_approval": "Approve it, request changes, reject it or abort it.",
+    "waiting_for_input": "Answer its agent, or abort it.",
+    "done": "It can be duplicated.",
+    "failed": "It can be restarted or duplicated.",
+    "aborted": "It can be restarted or duplicated.",
+}
+"""What can be decided about a run in each state, for whoever wanted something else."""
+
 MAX_PROMPT_BYTES = 1_000_000
 
 RepoName = Annotated[str, StringConstraints(pattern=r"^[\w.-]+/[\w.-]+$", max_length=200)]
+
+
+StepModels = Annotated[
+    dict[int, StorableText], Field(json_schema_extra={"propertyNames": {"pattern": "^[0-9]{1,3}$"}})
+]
+"""Models by the index of their step, from 0."""
 
 
 class PipelineCreateRequest(BaseModel):
@@ -40,11 +59,11 @@ class PipelineCreateRequest(BaseModel):
     title: Line
     prompt: FilledText
     branch: StorableText | None = None
-    step_models: dict[int, StorableText] | None = None
+    step_models: StepModels | None = None
     custom_steps: Annotated[list[StepDefinition], Field(min_length=1, max_length=MAX_STEPS)] | None = None
     working_dir: StorableText | None = None
     github_issue_repo: RepoName | None = None
-    github_issue_number: Annotated[int, Field(ge=1, lt=2**31)] | None = None
+    github_issue_number: Annotated[int, Field(ge=1, lt=2**31), NUMBER_ONLY] | None = None
 
     @model_validator(mode="after")
     def _one_source_of_steps(self) -> Self:
@@ -53,45 +72,6 @@ class PipelineCreateRequest(BaseModel):
         if (self.github_issue_repo is None) != (self.github_issue_number is None):
             raise ValueError("give both of github_issue_repo and github_issue_number, or neither")
         return self
-
-
-Comment = Annotated[StorableText, StringConstraints(max_length=20_000)]
-StepModels = dict[int, StorableText]
-StepIndex = Annotated[int, Field(ge=0, lt=MAX_STEPS)]
-
-
-class DecisionRequest(BaseModel):
-    """Body of reject and abort; optional. Unknown keys are ignored."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    comment: Comment | None = None
-
-
-class ApproveRequest(DecisionRequest):
-    """Body of approve; optional. `handoff` replaces what goes on, both versions are kept."""
-
-    handoff: Annotated[FilledText, StringConstraints(max_length=MAX_PROMPT_BYTES)] | None = None
-    step_models: StepModels | None = None
-    """Other models for steps that are still to come, by index from 0."""
-
-
-class ChangesRequest(BaseModel):
-    """Body of request-changes: what shall change, and which step does it (default: the agent step before the gate)."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    comment: Annotated[FilledText, StringConstraints(max_length=20_000)]
-    step: StepIndex | None = None
-
-
-class RestartRequest(BaseModel):
-    """Body of restart; optional. `step` is an index from 0 (default: the first step that is not done)."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    step: StepIndex | None = None
-    step_models: StepModels | None = None
 
 
 class _Response(BaseModel):
@@ -146,9 +126,19 @@ class StepStatusResponse(_Response):
     finished_at: datetime | None
     error_code: str | None
     error_message: str | None
+    """While the step waits for its next try: of the one that failed last."""
     tokens: Tokens
     cost: float | None
     attempts: int
+    """All tries, in every attempt of the run."""
+    attempts_made: int
+    """Tries in this attempt of the run."""
+    attempts_allowed: int
+    """Tries that the step has in each attempt of the run; 0 for a gate."""
+    retry_at: datetime | None
+    """When the next try begins, while the step is `pending` after a failed one."""
+    note: str | None
+    """What happened to its newest attempt on the way, such as an interruption after which tools may have run twice."""
     latest_handoff: HandoffResponse | None
 
 
@@ -160,6 +150,7 @@ class StepPip(_Response):
     agent_name: str | None
     order_index: int
     status: StepStatus
+    retry_at: datetime | None
     model: str | None
     used_model: str | None
 
@@ -176,6 +167,8 @@ class _PipelineHead(_Response):
     attempt: int
     queue_position: int | None
     """Place among the runs waiting for the directory, from 1; None when it does not wait."""
+    waiting_for: WaitingFor | None
+    """What keeps it from going on: its directory, a place, the paused queue; None when nothing does."""
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -198,10 +191,12 @@ class PipelineResponse(_PipelineHead):
     base_commit: str | None
     warnings: list[str]
     waiting_reason: str | None
-    """Why a pending run has not begun, as a sentence; None when it is about to begin."""
+    """Why a pending run has not begun or a running one does not go on, as a sentence; None when nothing is missing."""
     max_cost_usd: float | None
     approval: ApprovalResponse | None
     """The newest gate: the open one while the run waits."""
+    approvals: list[ApprovalResponse]
+    """Every gate that was opened, of all attempts, oldest first."""
     requests: list[AgentRequestResponse]
     """What its agents ask right now, oldest first."""
     steps: list[StepStatusResponse]
@@ -253,6 +248,8 @@ class DiffResponse(_Response):
     reason: str | None
     """Why there is no diff, such as a directory without git."""
     base: str | None
+    digest: str | None
+    """Stands for exactly these changes; `seen` of an approval. None when there is no diff."""
     text: str
     files: int
     additions: int
@@ -263,7 +260,8 @@ class DiffResponse(_Response):
     def nothing(cls, reason: str) -> "DiffResponse":
         """The answer when there can be no diff."""
         return cls(
-            available=False, reason=reason, base=None, text="", files=0, additions=0, deletions=0, truncated=False
+            available=False, reason=reason, base=None, digest=None, text="", files=0, additions=0, deletions=0,
+            truncated=False,
         )
 
 

@@ -3,17 +3,20 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from app.errors import FieldError, UnknownAgent, UnknownTemplate
 from app.schemas.permissions import PermissionRule, PermissionRules
+from app.schemas.step_policy import LimitsOfStep, RetryOfStep
 from app.schemas.text import storable
 
 MAX_STEPS = 50
 MAX_ENTRIES = 500
 MAX_REMINDER_HOURS = 24 * 366
+MOST_NAMES = 10
+"""How many names a refusal lists when none is near."""
 
 # A letter first: the command line tells `-m 2=MODEL` (a step) from `-m developer=MODEL` (an agent) by it.
 # No slash and no `=`: names stand in addresses and before that equals sign.
@@ -62,10 +65,21 @@ class AgentStep(_RegistryBase):
     """Wins over the agent's `default_model`."""
     permissions: PermissionRules = ()
     """Come after the agent's rules and so win over them."""
+    limits: LimitsOfStep | None = None
+    """Where the step is cut off; the settings for what is left out."""
+    retry: RetryOfStep | None = None
+    """How often it is tried when it fails; the settings for what is left out."""
+
+
+def _type_is_needed(schema: dict[str, Any]) -> None:
+    """Nothing but its type tells a gate from an agent step."""
+    schema["required"] = ["type"]
 
 
 class ApprovalStep(_RegistryBase):
     """A gate: the run waits until a person decides."""
+
+    model_config = ConfigDict(json_schema_extra=_type_is_needed)
 
     type: Literal["approval"] = "approval"
     description: Instructions = ""
@@ -143,6 +157,17 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
     return f"; did you mean {' or '.join(found)}?" if found else ""
 
 
+def candidates(name: str, known: Sequence[str]) -> tuple[str, ...]:
+    """The names that were probably meant; when none is near, all that there are, in a bounded number."""
+    return nearest(name, known) or tuple(known[:MOST_NAMES])
+
+
+def which_there_are(name: str, known: Sequence[str]) -> str:
+    """The end of a sentence about an unknown name, never empty: what was probably meant, else what there is."""
+    rest = f" and {len(known) - MOST_NAMES} more" if len(known) > MOST_NAMES else ""
+    return did_you_mean(name, known) or (f"; there are {', '.join(known[:MOST_NAMES])}{rest}." if known else ".")
+
+
 class RegistryConfig(_RegistryBase):
     """All agents and templates; names are unique and every agent step names an agent."""
 
@@ -165,21 +190,21 @@ class RegistryConfig(_RegistryBase):
         return next((template for template in self.pipelines if template.name == name), None)
 
     def get_agent(self, name: str, pointer: str = "/agent") -> AgentProfile:
-        """The agent; UnknownAgent with the nearest names, pointing at `pointer` of the request."""
+        """The agent; UnknownAgent with the nearest names (or all), pointing at `pointer` of the request."""
         found = self.find_agent(name)
         if found is None:
             names = [agent.name for agent in self.agents]
-            detail = f"There is no agent {name!r}{did_you_mean(name, names) or '.'}"
-            raise UnknownAgent(detail, (FieldError(pointer, detail, nearest(name, names)),))
+            detail = f"There is no agent {name!r}{which_there_are(name, names)}"
+            raise UnknownAgent(detail, (FieldError(pointer, detail, candidates(name, names)),))
         return found
 
     def get_template(self, name: str, pointer: str = "/template") -> PipelineTemplate:
-        """The template; UnknownTemplate with the nearest names, pointing at `pointer` of the request."""
+        """The template; UnknownTemplate with the nearest names (or all), pointing at `pointer` of the request."""
         found = self.find_template(name)
         if found is None:
             names = [template.name for template in self.pipelines]
-            detail = f"There is no template {name!r}{did_you_mean(name, names) or '.'}"
-            raise UnknownTemplate(detail, (FieldError(pointer, detail, nearest(name, names)),))
+            detail = f"There is no template {name!r}{which_there_are(name, names)}"
+            raise UnknownTemplate(detail, (FieldError(pointer, detail, candidates(name, names)),))
         return found
 
 

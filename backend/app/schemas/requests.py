@@ -56,7 +56,7 @@ class RequestReply(BaseModel):
 
 
 class EarlierRequests(BaseModel):
-    """What a step asked before this process took it up."""
+    """What one try at a step has asked so far, of earlier processes too."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -64,6 +64,8 @@ class EarlierRequests(BaseModel):
     """OpenCode's ids of those that nobody has decided."""
     waited: float = 0
     """Seconds in which a person was asked, until now."""
+    answered_at: datetime | None = None
+    """When the newest of them was decided."""
 
 
 class _Wire(BaseModel):

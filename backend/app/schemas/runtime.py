@@ -58,6 +58,8 @@ class SessionBinding(_Frozen):
     epoch: int = 0
     """Of the segment that works in it; a request that another segment has taken over is not answered."""
     limits: StepLimits = StepLimits()
+    started_at: datetime | None = None
+    """When an attempt that goes on was begun; None for one that begins now."""
     permissions: tuple[PermissionRule, ...] = DEFAULT_RULES
 
 
@@ -145,6 +147,8 @@ class MessageResponse(_Frozen):
     model_calls: int = 0
     adopted: bool = False
     """True when a stored answer was found and nothing was sent."""
+    resent: bool = False
+    """True when a turn that was cut off was begun again: its tools may have run twice."""
     transcript: tuple[TranscriptMessage, ...] = ()
 
 
@@ -200,6 +204,10 @@ class RuntimeHealth(_Frozen):
     """What is wrong and what to do, when it is not ready."""
 
 
+LiveState = Literal["busy", "retry", "waiting", "interrupted", "idle"]
+"""interrupted: OpenCode went away, and the step waits for it."""
+
+
 class LiveEvent(_Frozen):
     """Something to show while a step runs. Never stored; a reader that missed it re-reads the snapshot."""
 
@@ -215,9 +223,9 @@ class LiveEvent(_Frozen):
     text: str | None = None
     """delta: the part's whole text so far, when it replaces what was shown."""
     tool: ToolCall | None = None
-    state: Literal["busy", "retry", "waiting", "idle"] | None = None
+    state: LiveState | None = None
     detail: str | None = None
-    """state: the provider's words while it retries."""
+    """state: the provider's words while it retries, what became of OpenCode when it was interrupted."""
 
 
 class LiveSnapshot(_Frozen):
@@ -225,7 +233,7 @@ class LiveSnapshot(_Frozen):
 
     pipeline_id: int
     step_id: int
-    state: Literal["busy", "retry", "waiting", "idle"] = "idle"
+    state: LiveState = "idle"
     detail: str | None = None
     parts: tuple["LivePart", ...] = ()
 

@@ -1,5 +1,6 @@
 """Health, login, catalog and registry answers on the wire, and the problem document."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
@@ -33,6 +34,8 @@ class HealthResponse(_Response):
     """broken: the last good version is in use; GET /registry/status has file, line and column."""
     queued: int
     active: int
+    paused: bool
+    """Whether the queue is paused: no step begins until it is resumed."""
 
 
 class OpencodeHealthResponse(_Response):
@@ -46,6 +49,29 @@ class OpencodeHealthResponse(_Response):
     pid: int | None
     providers: list[str]
     detail: str | None
+
+
+class WorkerResponse(_Response):
+    """A server that works on the same PostgreSQL database. Times are the database's."""
+
+    id: str
+    hostname: str
+    pid: int
+    opencode: str | None
+    """The OpenCode that it is attached to; null when it manages its own."""
+    state: Literal["living", "stopped", "lost"]
+    """lost: no sign of life for too long, so the others take its work over."""
+    answers: bool
+    """Whether it is the one that gives this answer."""
+    started_at: datetime
+    heartbeat_at: datetime
+
+
+class WorkerList(_Response):
+    """The servers of the last day, the newest first; none on SQLite, which has one server."""
+
+    items: list[WorkerResponse]
+    next_cursor: str | None = None
 
 
 class ModelResponse(_Response):

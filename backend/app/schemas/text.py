@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 
 def storable(value: str) -> str:
@@ -22,6 +22,10 @@ def _not_blank(value: str) -> str:
     return value
 
 
-StorableText = Annotated[str, AfterValidator(storable)]
-FilledText = Annotated[str, AfterValidator(storable), AfterValidator(_not_blank)]
-Line = Annotated[str, StringConstraints(max_length=300), AfterValidator(storable), AfterValidator(_not_blank)]
+# The patterns only tell readers of the OpenAPI document what the functions check.
+_STORABLE = Field(json_schema_extra={"pattern": "^[^\\u0000]*$"})
+_FILLED = Field(json_schema_extra={"pattern": "^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$"})
+
+StorableText = Annotated[str, AfterValidator(storable), _STORABLE]
+FilledText = Annotated[str, AfterValidator(storable), AfterValidator(_not_blank), _FILLED]
+Line = Annotated[str, StringConstraints(max_length=300), AfterValidator(storable), AfterValidator(_not_blank), _FILLED]

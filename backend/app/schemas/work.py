@@ -16,12 +16,17 @@ class Segment:
     @property
     def workflow_id(self) -> str:
         """Unique and sorted by time of the run: a new decision always makes another id."""
-        return f"{self.prefix(self.pipeline_id, self.attempt)}{self.epoch:06d}-{self.start:03d}"
+        return f"{self.prefix(self.pipeline_id, self.attempt, self.epoch)}{self.start:03d}"
 
     @staticmethod
-    def prefix(pipeline_id: int, attempt: int) -> str:
-        """What the ids of all segments of one attempt of a run begin with."""
-        return f"run-{pipeline_id:010d}-{attempt:04d}-"
+    def prefix(pipeline_id: int, attempt: int, epoch: int | None = None) -> str:
+        """What the ids of all segments of one attempt of a run, or of one epoch of it, begin with."""
+        return f"run-{pipeline_id:010d}-{attempt:04d}-" + ("" if epoch is None else f"{epoch:06d}-")
+
+    @staticmethod
+    def run_of(workflow_id: str) -> int:
+        """The run that a segment's id belongs to."""
+        return int(workflow_id.split("-")[1])
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.models import Attempt, Step
 from app.schemas.runtime import MessageResponse, Tokens, TranscriptMessage
 
+WAITING_NOTE = (
+    "Interrupted: OpenCode went away while this step ran. It goes on as soon as OpenCode is back; "
+    "tools may then run twice."
+)
+INTERRUPTED_NOTE = "OpenCode went away while this step ran and was asked again: tools may have run twice."
+
 
 async def open_attempt(db: AsyncSession, step_id: int, pipeline_attempt: int) -> Attempt | None:
     """The attempt of this run attempt that has no outcome yet: the one to join after a crash."""
@@ -32,6 +38,16 @@ async def next_number(db: AsyncSession, step_id: int) -> int:
     """Number of the step's next attempt, from 1."""
     newest = await db.scalar(select(func.max(Attempt.number)).where(Attempt.step_id == step_id))
     return (newest or 0) + 1
+
+
+async def tries(db: AsyncSession, step_id: int, pipeline_attempt: int) -> int:
+    """How often the step was tried in this attempt of its run."""
+    made = await db.scalar(
+        select(func.count())
+        .select_from(Attempt)
+        .where(Attempt.step_id == step_id, Attempt.pipeline_attempt == pipeline_attempt)
+    )
+    return made or 0
 
 
 async def run_cost(db: AsyncSession, pipeline_id: int) -> float:
@@ -58,10 +74,13 @@ async def close_attempt(
     attempt.outcome = outcome
     attempt.error_message = error_message
     attempt.note = note or attempt.note
+    end_waiting(attempt)
     attempt.commit_after = commit_after
     attempt.finished_at = datetime.now(UTC)
     if response is None:
         return
+    if response.resent:
+        attempt.note = attempt.note or INTERRUPTED_NOTE
     attempt.used_model = response.used_model
     attempt.tokens = response.tokens.model_dump()
     attempt.cost = response.cost
@@ -70,6 +89,12 @@ async def close_attempt(
     step.used_model = response.used_model or step.used_model
     step.tokens = (Tokens.model_validate(step.tokens or {}) + response.tokens).model_dump()
     step.cost = _plus(step.cost, response.cost)
+
+
+def end_waiting(attempt: Attempt) -> None:
+    """An attempt that waited for OpenCode goes on or ends: its note speaks of the past from now on."""
+    if attempt.note == WAITING_NOTE:
+        attempt.note = INTERRUPTED_NOTE
 
 
 def _plus(before: float | None, more: float | None) -> float | None:

@@ -1,5 +1,6 @@
 """Reads audit events: pages for people, and the tail that the event stream follows."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import func, select
@@ -25,18 +26,20 @@ class AuditLog:
         *,
         pipeline_id: int | None,
         step_id: int | None,
-        event_type: str | None,
+        types: Sequence[str],
         since: datetime | None,
         until: datetime | None,
         limit: int,
         cursor: str | None,
     ) -> AuditPage:
-        """Events, newest first; `since` is included, `until` is not."""
+        """Events, newest first, of all types unless some are given; `since` is included, `until` is not."""
         query = (
             select(AuditEvent).where(older_than(AuditEvent.id, cursor)).order_by(AuditEvent.id.desc()).limit(limit + 1)
         )
-        given = {"pipeline_id": pipeline_id, "step_id": step_id, "type": event_type}
+        given = {"pipeline_id": pipeline_id, "step_id": step_id}
         query = query.filter_by(**{name: value for name, value in given.items() if value is not None})
+        if types:
+            query = query.where(AuditEvent.type.in_(types))
         if since is not None:
             query = query.where(AuditEvent.at >= since)
         if until is not None:

@@ -23,7 +23,9 @@ QUEUE_SIZE = 1000
 """Frames that a slow reader may be behind before it is dropped; it resumes by Last-Event-ID."""
 SNAPSHOT_TEXT_LIMIT = 256_000
 _POLL_SECONDS = 1.0
-_FINAL_STEP_EVENTS = frozenset({"step.done", "step.failed", "step.aborted", "step.skipped", "step.reset"})
+_FINAL_STEP_EVENTS = frozenset(
+    {"step.done", "step.failed", "step.aborted", "step.skipped", "step.reset", "step.retry_scheduled"}
+)
 
 
 class Subscription:

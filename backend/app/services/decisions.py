@@ -45,32 +45,43 @@ class Decisions:
         comment: str | None,
         handoff: str | None = None,
         models: Mapping[int, str] | None = None,
+        *,
+        approval_id: int | None = None,
     ) -> None:
-        """Close the open gate and go on with the next step, with another hand-off or other models if given."""
+        """Close the open gate and go on with the next step, with another hand-off or other models if given.
+
+        `approval_id`, here and below: the gate that the person looked at; StateConflict when another is open.
+        """
         chosen = await self._choose(pipeline_id, models)
         async with unit(self._sessions, "approve") as db:
             run = await run_locks.lock_run(db, pipeline_id)
+            transitions.open_gate_of(run, "approved", approval_id)
             step = transitions.approve_gate(db, run, actor, comment)
             step_models.apply(db, run, chosen, actor)
             if handoff is not None:
                 await _replace_handoff(db, run, step, handoff, actor)
             await scheduling.enqueue(db, self._engine, run)
 
-    async def request_changes(self, pipeline_id: int, actor: str, comment: str, start: int | None) -> None:
+    async def request_changes(
+        self, pipeline_id: int, actor: str, comment: str, start: int | None, *, approval_id: int | None = None
+    ) -> None:
         """Send the run back from its open gate to a step before it; later steps run again as new attempts."""
         async with unit(self._sessions, "request-changes") as db:
             directory = await leases.lock_directory_of(db, pipeline_id)
             run = await run_locks.lock_run(db, pipeline_id)
-            gate, _ = transitions.open_gate_of(run, "sent back")
+            gate, _ = transitions.open_gate_of(run, "sent back", approval_id)
             transitions.request_changes(db, run, actor, comment, _step_before(run, gate, start))
             leases.keep(directory, run)
             await scheduling.enqueue(db, self._engine, run)
 
-    async def reject(self, pipeline_id: int, actor: str, comment: str | None) -> None:
+    async def reject(
+        self, pipeline_id: int, actor: str, comment: str | None, *, approval_id: int | None = None
+    ) -> None:
         """Fail the run at its open gate and pass the directory on: no agent works at a gate."""
         async with unit(self._sessions, "reject") as db:
             directory = await leases.lock_directory_of(db, pipeline_id)
             run = await run_locks.lock_run(db, pipeline_id)
+            transitions.open_gate_of(run, "rejected", approval_id)
             transitions.reject_gate(db, run, actor, comment)
             await scheduling.pass_on(db, self._engine, directory, run.id, run.attempt)
 

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from app.errors import AmbiguousModel, FieldError, OpencodeUnavailable, UnknownModel, UnknownOpencodeAgent
 from app.schemas.model_resolution import parse_model
-from app.schemas.registry import nearest
+from app.schemas.registry import candidates, nearest, which_there_are
 from app.schemas.runtime import ModelEntry, RuntimeAgent
 from app.services.ports import AgentRuntime
 
@@ -112,9 +112,8 @@ class ModelCatalog:
         found = next((agent for agent in agents if agent.name == name), None)
         if found is None:
             names = [agent.name for agent in agents]
-            candidates = nearest(name, names, MAX_CANDIDATES) or tuple(names[:MAX_CANDIDATES])
-            detail = f"OpenCode knows no agent {name!r} in this directory{_suggestion(candidates)}"
-            raise UnknownOpencodeAgent(detail, (FieldError(pointer, detail, candidates),))
+            detail = f"OpenCode knows no agent {name!r} in this directory{which_there_are(name, names)}"
+            raise UnknownOpencodeAgent(detail, (FieldError(pointer, detail, candidates(name, names)),))
         return found
 
 
@@ -131,12 +130,13 @@ def _not_connected(asked: str, entry: ModelEntry, pointer: str) -> UnknownModel:
 
 
 def _unknown(asked: str, entries: Sequence[ModelEntry], pointer: str) -> UnknownModel:
-    candidates = _candidates(asked, [entry for entry in entries if entry.connected])
-    detail = f"OpenCode lists no model {asked!r} for this directory{_suggestion(candidates)}"
-    return UnknownModel(detail, (FieldError(pointer, detail, candidates),))
+    near = _near_models(asked, [entry for entry in entries if entry.connected])
+    suggestion = f"; did you mean {' or '.join(near)}?" if near else ". `paceline models` lists what can be used."
+    detail = f"OpenCode lists no model {asked!r} for this directory{suggestion}"
+    return UnknownModel(detail, (FieldError(pointer, detail, near),))
 
 
-def _candidates(asked: str, entries: Sequence[ModelEntry]) -> tuple[str, ...]:
+def _near_models(asked: str, entries: Sequence[ModelEntry]) -> tuple[str, ...]:
     """Models whose id is the whole name (a router's `anthropic/claude…`), then those spelled nearly alike."""
     whole = [entry.ref for entry in entries if entry.id.casefold() == asked.casefold()]
     model = asked.rpartition("/")[2]
@@ -145,7 +145,3 @@ def _candidates(asked: str, entries: Sequence[ModelEntry]) -> tuple[str, ...]:
     by_id = [entry.ref for near in near_ids for entry in entries if entry.id == near]
     ordered = [*whole, *by_ref, *by_id] if "/" in asked else [*whole, *by_id, *by_ref]
     return tuple(dict.fromkeys(ordered))[:MAX_CANDIDATES]
-
-
-def _suggestion(candidates: Sequence[str]) -> str:
-    return f"; did you mean {' or '.join(candidates)}?" if candidates else "."

@@ -18,6 +18,10 @@ _ERRORS: dict[str, type[StepFailure]] = {
     "MessageAbortedError": Interrupted,
     "MessageOutputLengthError": Truncated,
 }
+_LASTING = frozenset({"ContextOverflowError", "ProviderAuthError", "StructuredOutputError"})
+"""Errors of the provider that the same prompt would meet again."""
+_PASSING = frozenset({408, 409, 425, 429})
+"""Answers below 500 that are no mistake of the caller."""
 _ENDINGS: dict[str, tuple[type[StepFailure], str]] = {
     "length": (Truncated, "The answer was cut off at the model's output limit. Use a model with a larger one."),
     "content-filter": (ContentFiltered, "The provider's content filter ended the answer."),
@@ -51,7 +55,16 @@ def _failure_of(error: TurnError) -> StepFailure:
     if failure is Interrupted:
         return Interrupted("The session was aborted from outside Paceline.")
     status = f" (HTTP {error.status_code})" if error.status_code else ""
-    return failure(f"{error.name}: {error.message}{status}")
+    said = f"{error.name}: {error.message}{status}"
+    return ProviderError(said, may_pass=_may_pass(error)) if failure is ProviderError else failure(said)
+
+
+def _may_pass(error: TurnError) -> bool:
+    if error.name in _LASTING:
+        return False
+    if error.status_code is None:
+        return error.retryable is not False
+    return error.status_code >= 500 or error.status_code in _PASSING
 
 
 def _check_ran_as_asked(response: MessageResponse, agent: str, model: str | None) -> None:

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol, cast
+from typing import cast
 from uuid import uuid4
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import selectinload
 
@@ -24,31 +25,12 @@ from app.schemas.model_resolution import ModelOrigin, resolve_model
 from app.schemas.pipeline import MAX_PROMPT_BYTES, PipelineCreateRequest
 from app.schemas.registry import AgentProfile, AgentStep, ApprovalStep, RegistryConfig, StepDefinition
 from app.services import audit, leases, scheduling, step_models
+from app.services.idempotency import RequestName, created_before
 from app.services.model_catalog import ModelCatalog
-from app.services.ports import Engine, GitReader, GitState
+from app.services.ports import Engine, GitReader, GitState, WorkingDirs
 from app.services.registry import Registry
 from app.services.run_place import check_branch
 from app.services.units import unit
-
-
-class WorkingDirs(Protocol):
-    """Resolves the directory of a run."""
-
-    def resolve(self, working_dir: str) -> str:
-        """The real path, below an allowed root; InvalidWorkingDir otherwise."""
-        ...
-
-    def new_workspace(self, name: str | None = None) -> str:
-        """A new empty directory of our own; its real path."""
-        ...
-
-    def is_workspace(self, path: str) -> bool:
-        """True for a directory that `new_workspace` made."""
-        ...
-
-    def neutral(self) -> str:
-        """A directory of our own without any project, for questions that concern none."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -103,12 +85,16 @@ class Pipelines:
         self._working_dirs = working_dirs
         self._engine = engine
 
-    async def create(self, request: PipelineCreateRequest, actor: str) -> int:
+    async def create(self, request: PipelineCreateRequest, actor: str, key: str | None = None) -> int:
         """Store a run with the snapshot of its agents and models and start it or put it in line.
 
         Returns its id. Refuses with a 4xx and stores nothing when anything named in the request
-        is unknown; models and agents are checked against OpenCode while it can be reached.
+        is unknown; models and agents are checked against OpenCode while it can be reached. The same
+        request again under the same `key` returns the run of the first one, whatever became of it.
         """
+        name = RequestName.of(key, "create", request)
+        if before := await created_before(self._sessions, name, actor):
+            return before
         _check_size(request)
         config = await self._registry.current()
         draft = _Draft(
@@ -119,10 +105,16 @@ class Pipelines:
             working_dir=request.working_dir,
             steps=_plan(request, config),
         )
-        return await self._store(draft, actor)
+        return await self._store(draft, actor, name)
 
-    async def duplicate(self, pipeline_id: int, actor: str) -> int:
-        """Create a new run from an old one: the same task, steps, agents and models, whatever the registry says now."""
+    async def duplicate(self, pipeline_id: int, actor: str, key: str | None = None) -> int:
+        """Create a new run from an old one: the same task, steps, agents and models, whatever the registry says now.
+
+        `key` as for `create`.
+        """
+        name = RequestName.of(key, f"duplicate {pipeline_id}")
+        if before := await created_before(self._sessions, name, actor):
+            return before
         query = select(Pipeline).where(Pipeline.id == pipeline_id).options(selectinload(Pipeline.steps))
         async with self._sessions() as db:
             old = (await db.scalars(query)).one_or_none()
@@ -137,16 +129,29 @@ class Pipelines:
             working_dir=None if own else old.working_dir,
             steps=[_planned_again(step) for step in old.steps],
         )
-        return await self._store(draft, actor)
+        return await self._store(draft, actor, name)
 
-    async def _store(self, draft: "_Draft", actor: str) -> int:
+    async def _store(self, draft: _Draft, actor: str, name: RequestName | None) -> int:
         place = await self._place(draft)
         checked = [await self._check(step, index, place.real_path) for index, step in enumerate(draft.steps)]
+        try:
+            return await self._insert(draft, place, checked, actor, name)
+        except IntegrityError:
+            # Of two at once with one key, the second finds what the first has stored.
+            if before := await created_before(self._sessions, name, actor):
+                return before
+            raise
+
+    async def _insert(
+        self, draft: _Draft, place: _Place, steps: list[_PlannedStep], actor: str, name: RequestName | None
+    ) -> int:
         async with unit(self._sessions, "create-run") as db:
             # A workspace is named after the run, so its row gets the real path as soon as the run has an id.
             path = place.real_path if place.given else f"new workspace {uuid4()}"
             directory = await leases.lock_directory(db, path)
-            run = _row(draft, place, checked, directory.id, actor)
+            run = _row(draft, place, steps, directory.id, actor)
+            if name is not None:
+                run.idempotency_key, run.request_digest = name.key, name.digest
             db.add(run)
             await db.flush()
             if place.given is None:
@@ -222,9 +227,8 @@ def _planned_again(step: Step) -> _PlannedStep:
         gate = ApprovalStep(description=step.description, remind_after_hours=step.remind_after_hours)
         return _PlannedStep(gate, None, None, None)
     profile = AgentProfile.model_validate(step.agent_snapshot)
-    definition = AgentStep.model_validate(
-        {"agent": profile.name, "description": step.description, "permissions": step.permissions or []}
-    )
+    own = {"permissions": step.permissions or [], "limits": step.limits, "retry": step.retry}
+    definition = AgentStep.model_validate({"agent": profile.name, "description": step.description, **own})
     return _PlannedStep(definition, profile, step.model, cast(ModelOrigin, step.model_origin))
 
 
@@ -266,6 +270,8 @@ def _step_row(step: _PlannedStep, index: int) -> Step:
         agent_name=step.profile.name if step.profile else None,
         agent_snapshot=step.profile.model_dump() if step.profile else None,
         permissions=[rule.model_dump() for rule in agent.permissions] if agent else None,
+        limits=agent.limits.model_dump(exclude_none=True) if agent and agent.limits else None,
+        retry=agent.retry.model_dump(mode="json", exclude_none=True) if agent and agent.retry else None,
         remind_after_hours=gate.remind_after_hours if gate else None,
         model=step.model,
         model_origin=step.origin,

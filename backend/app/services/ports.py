@@ -1,6 +1,7 @@
 """The outside as the services see it: small Protocols, implemented in adapters, joined in main.py."""
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Protocol
 
@@ -37,6 +38,10 @@ class AgentRuntime(Protocol):
         """Bind a session that an earlier attempt at the same step created."""
         ...
 
+    async def time_left(self, session_id: str) -> float:
+        """Seconds of its wall clock that the step of a bound session has left; outages count, questions do not."""
+        ...
+
     async def send_message(
         self, session_id: str, prompt: str, agent: str | None = None, model: str | None = None
     ) -> MessageResponse:
@@ -44,9 +49,10 @@ class AgentRuntime(Protocol):
 
         Idempotent: a completed answer is adopted, a running one joined, an interrupted one sent
         again under the same message id. Raises a `StepFailure` when a bound limit is passed (the
-        session then still runs: the caller decides and calls `stop_session`), `UnknownModel` or
-        `UnknownOpencodeAgent` when the server refuses them, `OpencodeUnavailable` when the server
-        is gone. Cancelling it never aborts the session.
+        session then still runs: the caller decides and calls `stop_session`), `UnknownModel`,
+        `UnknownOpencodeAgent` or `OpencodeRefusal` when the server refuses the prompt for good,
+        `OpencodeUnavailable` when the server is gone. All sends of a step share its wall clock.
+        Cancelling it never aborts the session.
         """
         ...
 
@@ -75,7 +81,7 @@ class RequestDesk(Protocol):
     """Whom the runtime asks when an agent asks. Implemented by `services.requests.AgentRequests`."""
 
     async def earlier(self, binding: SessionBinding) -> EarlierRequests:
-        """What the step asked before this process took it up."""
+        """What this try at the step has asked so far, of earlier processes too."""
         ...
 
     async def reply_to(self, binding: SessionBinding, asked: AskedRequest) -> RequestReply | None:
@@ -102,6 +108,10 @@ class RuntimeServer(Protocol):
         """Ask it now (bounded to a few seconds); never raises."""
         ...
 
+    def trouble(self) -> str | None:
+        """Why it cannot be used, as last seen and without asking; None while it answers."""
+        ...
+
     async def stop(self, *, keep_running: bool = False) -> None:
         """End a server of ours with its children, unless it shall go on without us."""
         ...
@@ -110,8 +120,11 @@ class RuntimeServer(Protocol):
 class Engine(Protocol):
     """Durable queue. Work enqueued in a transaction exists exactly if that transaction commits."""
 
-    def enqueue_segment(self, db: Session, segment: Segment) -> None:
-        """Enqueue inside the caller's open transaction (call through `AsyncSession.run_sync`)."""
+    def enqueue_segment(self, db: Session, segment: Segment, delay: timedelta | None = None) -> None:
+        """Enqueue inside the caller's open transaction (call through `AsyncSession.run_sync`).
+
+        Until the `delay` is over it holds no memory and no place among the active steps.
+        """
         ...
 
     def enqueue_release(self, db: Session, release: Release, delay: timedelta | None = None) -> None:
@@ -126,8 +139,57 @@ class Engine(Protocol):
         """Ids of all segments and releases that are enqueued or running."""
         ...
 
+    async def holders(self) -> dict[str, str | None]:
+        """The same ids, each with the worker that has taken it up; None while it waits for one."""
+        ...
+
+    async def segments_in_line(self) -> Sequence[int]:
+        """Runs whose segments nobody has taken up yet, in the order in which they will be."""
+        ...
+
     async def cancel(self, workflow_id: str) -> None:
         """Take enqueued or hung work away. Not for abort: that is a decision in the rows."""
+        ...
+
+
+class Places(Protocol):
+    """The places of this process for steps at work."""
+
+    def away(self, run: int) -> AbstractContextManager[None]:
+        """While this lasts the run takes no place: its agent waits for a person."""
+        ...
+
+
+class ServerLock(Protocol):
+    """What keeps servers off a database that they cannot share."""
+
+    async def keep(self) -> None:
+        """Make sure that it is still held; raises when it is not."""
+        ...
+
+
+class Colleagues(Protocol):
+    """The servers that share the database, as one of them sees it. Implemented in services/workers.py."""
+
+    me: str
+    """This server, as the queue knows it."""
+    shared: bool
+    """Whether there can be others at all."""
+
+    async def living(self) -> set[str]:
+        """Names of the workers whose work is nobody else's; this one is always among them."""
+        ...
+
+    async def permit(self, release: Release) -> None:
+        """Wait until this server counts as living; to be asked before anything is sent for an attempt."""
+        ...
+
+    def suspects(self) -> set[Release]:
+        """Attempts that were permitted something before this server stopped counting as living."""
+        ...
+
+    def settled(self, release: Release) -> None:
+        """That one is no longer suspect: what came too late has been ended."""
         ...
 
 
@@ -155,6 +217,18 @@ class WorkHandler(Protocol):
         ...
 
 
+class Releaser(Protocol):
+    """What ends the work of attempts, and of tries, that are over."""
+
+    async def run_release(self, release: Release) -> str:
+        """Stop the attempt's session, wait for its segments, free the directory."""
+        ...
+
+    async def stop_failed_tries(self, release: Release) -> str:
+        """Stop the sessions of tries that failed, of an attempt that goes on."""
+        ...
+
+
 class GitReader(Protocol):
     """Reads repositories, never writes to them."""
 
@@ -177,3 +251,23 @@ class GitReader(Protocol):
 
 LiveSink = Callable[[LiveEvent], None]
 """Takes live events from the runtime; must not block or raise."""
+
+
+class WorkingDirs(Protocol):
+    """Resolves the directory of a run."""
+
+    def resolve(self, working_dir: str) -> str:
+        """The real path, below an allowed root; InvalidWorkingDir otherwise."""
+        ...
+
+    def new_workspace(self, name: str | None = None) -> str:
+        """A new empty directory of our own; its real path."""
+        ...
+
+    def is_workspace(self, path: str) -> bool:
+        """True for a directory that `new_workspace` made."""
+        ...
+
+    def neutral(self) -> str:
+        """A directory of our own without any project, for questions that concern none."""
+        ...

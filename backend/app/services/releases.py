@@ -5,19 +5,24 @@ import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from app.errors import OpencodeUnavailable
 from app.models import Attempt, Directory, Step
 from app.schemas.runtime import MessageResponse, SessionBinding
 from app.services import attempts, leases, scheduling
-from app.services.ports import AgentRuntime, Engine, Release, Segment
+from app.services.ports import AgentRuntime, Colleagues, Engine, Release, Segment
 from app.services.units import unit
+from app.services.workers import OnlyWorker
 
 log = logging.getLogger("paceline.release")
 
 _POLL_SECONDS = 0.2
+# OpenCode answers nothing twice, but it begins again what has failed.
+_FAILED = Attempt.outcome != "done"
+# A failed one too: its step may have ended before the session was proven idle.
+_OPEN_OR_FAILED = Attempt.outcome.is_(None) | _FAILED
 
 
 class Releases:
@@ -30,8 +35,10 @@ class Releases:
         client: AgentRuntime,
         engine: Engine,
         active_segments: set[str],
+        workers: Colleagues | None = None,
     ) -> None:
         """`active_segments` holds the workflow ids that this process executes right now."""
+        self._workers = workers or OnlyWorker()
         self._sessions = sessions
         self._reads = reads
         self._client = client
@@ -44,28 +51,29 @@ class Releases:
         The loop also catches a prompt that went out between the abort and the first stop. It does
         not end while OpenCode is away: a directory is never given on while an agent may be in it.
         """
-        left = await self._open_attempts(release)
+        left = await self._tries(release, _OPEN_OR_FAILED)
         responses: dict[int, MessageResponse] = {}
         while True:
             quiet = await self._stop_all(left, responses)
             if quiet and not await self._live_segments(release):
                 break
             await asyncio.sleep(_POLL_SECONDS)
-            left = await self._open_attempts(release)
+            left = await self._tries(release, _OPEN_OR_FAILED)
         await self._free(release, left, responses)
         return "released"
 
-    async def _open_attempts(self, release: Release) -> Sequence[Attempt]:
+    async def stop_failed_tries(self, release: Release) -> str:
+        """Stop what a prompt that came late has begun in a try that failed; the attempt goes on with a later one."""
+        while not await self._stop_all(await self._tries(release, _FAILED), {}):
+            await asyncio.sleep(_POLL_SECONDS)
+        return "stopped"
+
+    async def _tries(self, release: Release, which: ColumnElement[bool]) -> Sequence[Attempt]:
         async with self._reads() as db:
             found = await db.scalars(
                 select(Attempt)
                 .join(Step, Step.id == Attempt.step_id)
-                .where(
-                    Step.pipeline_id == release.pipeline_id,
-                    Attempt.pipeline_attempt == release.attempt,
-                    # A failed one too: its step may have ended before the session was proven idle.
-                    Attempt.outcome.is_(None) | (Attempt.outcome != "done"),
-                )
+                .where(Step.pipeline_id == release.pipeline_id, Attempt.pipeline_attempt == release.attempt, which)
             )
             return found.all()
 
@@ -94,18 +102,22 @@ class Releases:
 
     async def _live_segments(self, release: Release) -> bool:
         prefix = Segment.prefix(release.pipeline_id, release.attempt)
-        live = {work for work in await self._engine.live_workflows() if work.startswith(prefix)}
-        for waiting in live - self._active:
-            # Enqueued, or recovered and not yet begun: it would only find that its epoch is over.
-            await self._engine.cancel(waiting)
-        return bool(live)
+        holders = {work: who for work, who in (await self._engine.holders()).items() if work.startswith(prefix)}
+        others = await self._workers.living() - {self._workers.me} if any(holders.values()) else set()
+        for work, who in holders.items():
+            if work not in self._active and who not in others:
+                # Enqueued, recovered and not yet begun, or a dead server's: it would only find that its epoch is over.
+                await self._engine.cancel(work)
+        return bool(holders) or any(work.startswith(prefix) for work in self._active)
 
     async def _free(self, release: Release, left: Sequence[Attempt], responses: dict[int, MessageResponse]) -> None:
         async with unit(self._sessions, "release") as db:
             directory = await leases.lock_directory_of(db, release.pipeline_id)
-            for attempt in left:
-                if attempt.outcome is not None:
-                    continue
+            # Read under the lock: two servers may do the same release, and a cost counts once.
+            open_now = await db.scalars(
+                select(Attempt).where(Attempt.id.in_([attempt.id for attempt in left]), Attempt.outcome.is_(None))
+            )
+            for attempt in open_now.all():
                 step = (await db.scalars(select(Step).where(Step.id == attempt.step_id))).one()
                 response = responses.get(attempt.id)
                 await attempts.close_attempt(db, step, attempt.id, "aborted", response, error_message="Aborted.")

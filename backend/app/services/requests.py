@@ -2,20 +2,21 @@
 
 import asyncio
 from collections.abc import Collection, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from app.errors import FieldError, InvalidRequest, NotFound, StaleEpoch
-from app.models import AgentRequest
+from app.models import AgentRequest, Attempt
 from app.schemas.permissions import ExactRule, PermissionRule, decide
 from app.schemas.requests import (
     AgentRequestResponse,
     AnswerRequest,
     AskedRequest,
     EarlierRequests,
+    Question,
     RequestDetails,
     RequestPage,
     RequestReply,
@@ -23,6 +24,7 @@ from app.schemas.requests import (
 from app.schemas.runtime import SessionBinding
 from app.services import request_transitions, run_locks
 from app.services.paging import cut_page, older_than
+from app.services.ports import Places
 from app.services.units import unit
 
 POLL_SECONDS = 1.0
@@ -41,8 +43,13 @@ class AgentRequests:
         sessions: async_sessionmaker[AsyncSession],
         reads: async_sessionmaker[AsyncSession],
         deadline_seconds: float,
+        places: Places | None = None,
     ) -> None:
-        """`deadline_seconds` is given to each new request; the reconciler denies what is overdue."""
+        """`deadline_seconds` is given to each new request; the reconciler denies what is overdue.
+
+        Who waits for a person leaves its place in `places` for that long.
+        """
+        self._places = places
         self._sessions = sessions
         self._reads = reads
         self._deadline_seconds = deadline_seconds
@@ -51,14 +58,21 @@ class AgentRequests:
     # For the runtime
 
     async def earlier(self, binding: SessionBinding) -> EarlierRequests:
-        """What the step asked before this process took it up: open requests, and for how long a person was asked."""
+        """What this try at the step has asked so far: open requests, and for how long a person was asked."""
+        # A step that is tried again stays in the same attempt of its run, but each try has a clock of its own.
+        began = select(Attempt.started_at).where(
+            Attempt.step_id == binding.step_id, Attempt.message_id == binding.message_id
+        )
         query = select(AgentRequest).where(
-            AgentRequest.step_id == binding.step_id, AgentRequest.pipeline_attempt == binding.attempt
+            AgentRequest.step_id == binding.step_id,
+            AgentRequest.pipeline_attempt == binding.attempt,
+            AgentRequest.asked_at >= began.scalar_subquery(),
         )
         async with self._reads() as db:
             rows = (await db.scalars(query.order_by(AgentRequest.asked_at))).all()
         pending = frozenset(row.opencode_id for row in rows if row.status == "pending")
-        return EarlierRequests(pending=pending, waited=_seconds(rows))
+        answered = max((row.answered_at for row in rows if row.answered_at is not None), default=None)
+        return EarlierRequests(pending=pending, waited=_seconds(rows), answered_at=answered)
 
     async def reply_to(self, binding: SessionBinding, asked: AskedRequest) -> RequestReply | None:
         """What to answer: at once by policy, or when a person has; None when it is no longer ours to answer.
@@ -69,7 +83,9 @@ class AgentRequests:
             row = await self._known_or_by_policy(binding, asked)
             if isinstance(row, RequestReply):
                 return row
-            return _reply_of(await self._decided(row or await self._ask(binding, asked), binding))
+            row = row or await self._ask(binding, asked)
+            with self._places.away(binding.pipeline_id) if self._places else nullcontext():
+                return _reply_of(await self._decided(row, binding))
         except StaleEpoch:
             return None
 
@@ -205,13 +221,28 @@ def _check(request: AgentRequest, given: AnswerRequest) -> None:
     if request.kind == "question":
         if given.remember:
             raise _misfit("/remember", "An answer to a question cannot be remembered; only a permission can.")
-        wanted = len(request.details["questions"])
-        if len(given.answers or []) != wanted:
-            raise _misfit("/answers", f"Give one list of answers for each of the {wanted} questions.")
+        questions = RequestDetails.model_validate(request.details).questions
+        if len(given.answers or []) != len(questions):
+            raise _misfit("/answers", f"Give one list of answers for each of the {len(questions)} questions.")
+        for index, (question, chosen) in enumerate(zip(questions, given.answers or [], strict=True)):
+            _check_choice(f"/answers/{index}", question, chosen)
 
 
-def _misfit(pointer: str, detail: str) -> InvalidRequest:
-    return InvalidRequest(detail, (FieldError(pointer, detail),))
+def _check_choice(pointer: str, question: Question, chosen: Sequence[str]) -> None:
+    """Whether the answers to one question keep to what it allows."""
+    name = repr(question.question)
+    if not chosen:
+        raise _misfit(pointer, f"The question {name} has no answer; give one, or reject the request.")
+    if len(chosen) > 1 and not question.multiple:
+        raise _misfit(pointer, f"The question {name} takes one answer.")
+    labels = [option.label for option in question.options]
+    own = [text for text in chosen if text not in labels]
+    if own and labels and not question.custom:
+        raise _misfit(pointer, f"The question {name} takes only its options: {', '.join(labels)}.", tuple(labels))
+
+
+def _misfit(pointer: str, detail: str, candidates: tuple[str, ...] = ()) -> InvalidRequest:
+    return InvalidRequest(detail, (FieldError(pointer, detail, candidates),))
 
 
 def _seconds(rows: Sequence[AgentRequest]) -> float:

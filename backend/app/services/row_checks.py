@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.models import AgentRequest, Approval, Attempt, AuditEvent, Directory, Handoff, Pipeline, Step
 from app.schemas.pipeline import FINAL_PIPELINE, FINAL_STEP
+from app.services import queue_state
 from app.services.ports import Segment
 
 MOST = 20
@@ -91,6 +92,14 @@ _decided_twice = (
     .group_by(Step.id, Step.pipeline_id, Step.order_index)
     .having(func.count() > _gates)
 )
+_parked_at_work = (
+    select(Pipeline.id, Pipeline.status, Step.order_index, Step.status)
+    .join(Step, Step.pipeline_id == Pipeline.id)
+    .where(
+        Pipeline.parked_at.is_not(None),
+        or_(Pipeline.status.not_in(("pending", "running")), Step.status.in_(_AT_WORK)),
+    )
+)
 _done_without_answer = select(Step.pipeline_id, Step.order_index).where(
     Step.type == "agent",
     Step.status == "done",
@@ -100,6 +109,11 @@ _attempt_left_open = (
     select(Attempt.number, Step.pipeline_id, Step.order_index, Step.status)
     .join(Step, Step.id == Attempt.step_id)
     .where(Attempt.outcome.is_(None), Step.status.in_(("done", "skipped")))
+)
+_try_of_nobody = (
+    select(Step.order_index, Pipeline.id, Step.status, Pipeline.status)
+    .join(Pipeline, Pipeline.id == Step.pipeline_id)
+    .where(Step.retry_at.is_not(None), or_(Step.status != "pending", Pipeline.status != "running"))
 )
 
 _Rule = tuple[Select[*tuple[Any, ...]], str]
@@ -117,7 +131,9 @@ _RULES: tuple[_Rule, ...] = (
     (_open_request_of_final, "Request {0} of an agent is open, but its run {1} is {2}."),
     (_decided_twice, "The gate at the step with index {1} of run {0} was decided more often than it was opened."),
     (_done_without_answer, "The step with index {1} of run {0} is done without an answer."),
+    (_parked_at_work, "Run {0} is parked, but it is {1} and its step with index {2} is {3}."),
     (_attempt_left_open, "Attempt {0} at the step with index {2} of run {1} has no outcome, but the step is {3}."),
+    (_try_of_nobody, "The step with index {0} of run {1} waits for its next try, but is {2} and its run {3}."),
 )
 
 
@@ -126,7 +142,11 @@ async def should_be_queued(db: AsyncSession) -> list[Segment]:
     rows = await db.execute(
         select(Pipeline.id, Pipeline.attempt, Pipeline.epoch)
         .join(Directory, Directory.id == Pipeline.directory_id)
-        .where(Pipeline.status.in_(("pending", "running")), Directory.holder_id == Pipeline.id)
+        .where(
+            Pipeline.status.in_(("pending", "running")),
+            Directory.holder_id == Pipeline.id,
+            queue_state.not_held_back,
+        )
     )
     return [Segment(row.id, row.attempt, row.epoch, start=0) for row in rows]
 

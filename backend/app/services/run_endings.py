@@ -1,5 +1,7 @@
 """How a step or a run ends in the rows: each ending is one transaction behind the epoch guard."""
 
+from datetime import UTC, datetime, timedelta
+
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from app.errors import PacelineError
@@ -7,7 +9,7 @@ from app.models import Step
 from app.schemas.handoff import Handoff
 from app.schemas.pipeline import FINAL_PIPELINE
 from app.schemas.runtime import MessageResponse
-from app.services import attempts, leases, run_locks, scheduling, step_records, transitions
+from app.services import attempts, leases, parking, queue_state, run_locks, scheduling, step_records, transitions
 from app.services.ports import Engine, Release, Segment
 from app.services.step_records import Began
 from app.services.units import unit
@@ -69,6 +71,31 @@ class RunEndings:
                 release = Release(run.id, run.attempt)
                 await db.run_sync(lambda session: self._engine.enqueue_release(session, release))
 
+    async def retry_step(
+        self,
+        step: Step,
+        failure: PacelineError,
+        began: Began,
+        response: MessageResponse | None,
+        *,
+        tries: int,
+        allowed: int,
+        pause: timedelta,
+    ) -> None:
+        """Attempt -> failed, the step waits for its next try: a segment of a higher epoch, which begins after `pause`.
+
+        The session must be proven idle. The run keeps its directory, and nothing waits in memory.
+        """
+        async with unit(self._sessions, "schedule-retry") as db:
+            run = await run_locks.guard(db, step.pipeline_id, step.pipeline.epoch)
+            row = run.steps[step.order_index]
+            await attempts.close_attempt(
+                db, row, began.attempt_id, failure.code, response, error_message=failure.detail
+            )
+            at = datetime.now(UTC) + pause
+            transitions.schedule_retry(db, run, row, failure.code, failure.detail, tries=tries, allowed=allowed, at=at)
+            await scheduling.enqueue(db, self._engine, run)
+
     async def fail_run(self, segment: Segment, failure: PacelineError) -> None:
         """The run -> failed, all of its steps being done already."""
         async with unit(self._sessions, "fail-step") as db:
@@ -83,6 +110,15 @@ class RunEndings:
             run = await run_locks.guard(db, segment.pipeline_id, segment.epoch)
             transitions.open_gate(db, run, run.steps[step.order_index])
         return "waiting_for_approval"
+
+    async def park(self, pipeline_id: int, epoch: int) -> bool:
+        """The run waits between two steps until the queue is resumed; False when it has been meanwhile."""
+        async with unit(self._sessions, "park") as db:
+            # Locked, so that whoever resumes either finds the run parked or is seen here.
+            if not (await queue_state.lock(db)).paused:
+                return False
+            parking.park(db, await run_locks.guard(db, pipeline_id, epoch))
+        return True
 
     async def finish_run(self, segment: Segment) -> str:
         """The run is done, and its directory goes to the next in line."""

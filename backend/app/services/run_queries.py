@@ -1,14 +1,14 @@
 """Reads runs for lists and pages. One reading session each, closed before the answer is written."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import selectinload, undefer
 
 from app.errors import NotFound
-from app.models import Approval, Attempt, Directory, Pipeline, Step
+from app.models import Approval, Attempt, Directory, Pipeline, QueueState, Step
 from app.schemas.handoff import HandoffSections
 from app.schemas.pipeline import (
     FINAL_PIPELINE,
@@ -26,20 +26,38 @@ from app.schemas.pipeline import (
     StepStatusResponse,
 )
 from app.schemas.runtime import Tokens
+from app.schemas.step_policy import RetryPolicy
+from app.services import queue_state, waiting
 from app.services.attempts import unpack_transcript
 from app.services.paging import cut_page, older_than
 from app.services.ports import RuntimeServer
 from app.services.requests import request_response
+from app.services.retries import policy_of
+from app.services.waiting import WaitingRow
+
+
+class _Try(NamedTuple):
+    """What a step shows of one of its attempts."""
+
+    pipeline_attempt: int
+    note: str | None
 
 
 class RunQueries:
     """Everything the API reads about runs."""
 
     def __init__(
-        self, reads: async_sessionmaker[AsyncSession], server: RuntimeServer, max_cost_usd: float | None = None
+        self,
+        reads: async_sessionmaker[AsyncSession],
+        server: RuntimeServer,
+        max_cost_usd: float | None = None,
+        retry: RetryPolicy | None = None,
+        places: int = 10,
     ) -> None:
-        """`max_cost_usd` is shown with each run; `server` says why a run that could begin does not."""
+        """`max_cost_usd` is shown with each run, `retry` with each step; `server` and `places` say why a run waits."""
+        self._retry = retry or RetryPolicy()
         self._reads = reads
+        self._places = places
         self._server = server
         self._max_cost_usd = max_cost_usd
 
@@ -59,15 +77,15 @@ class RunQueries:
         async with self._reads() as db:
             rows = (await db.scalars(query.options(selectinload(Pipeline.steps)))).all()
             runs, next_cursor = cut_page(rows, limit)
-            places = await _queue_positions(db, runs)
+            waits = await waiting.of_runs(db, runs, self._places)
         items = [
-            PipelineSummary(**_head(run, places), steps=[StepPip.model_validate(step) for step in run.steps])
+            PipelineSummary(**_head(run, waits), steps=[StepPip.model_validate(step) for step in run.steps])
             for run in runs
         ]
         return PipelinePage(items=items, next_cursor=next_cursor)
 
     async def detail(self, pipeline_id: int) -> PipelineResponse:
-        """One run with its steps, hand-offs and newest gate."""
+        """One run with its steps, hand-offs and gates."""
         steps = selectinload(Pipeline.steps)
         query = (
             select(Pipeline)
@@ -82,26 +100,48 @@ class RunQueries:
             run = (await db.scalars(query)).one_or_none()
             if run is None:
                 raise NotFound(f"There is no run {pipeline_id}. `paceline runs` lists them.")
-            places = await _queue_positions(db, [run])
-            tries = await _attempt_counts(db, run.id)
+            waits = await waiting.of_runs(db, [run], self._places)
+            state = await queue_state.read(db)
+            tries = await _tries(db, run.id)
         gates = [gate for step in run.steps for gate in step.approvals]
         return PipelineResponse(
-            **_head(run, places),
+            **_head(run, waits),
             prompt=run.prompt,
             base_commit=run.base_commit,
             warnings=run.warnings,
-            waiting_reason=await self._waiting_reason(run, places.get(run.id)),
+            waiting_reason=await self._waiting_reason(run, waits.get(run.id), state),
             max_cost_usd=self._max_cost_usd,
-            approval=_approval(gates),
+            approval=_newest(gates),
+            approvals=[ApprovalResponse.model_validate(gate) for gate in sorted(gates, key=lambda gate: gate.id)],
             requests=[request_response(request) for step in run.steps for request in step.open_requests],
-            steps=[_step(step, tries.get(step.id, 0)) for step in run.steps],
+            steps=[self._step(step, tries.get(step.id, []), run.attempt) for step in run.steps],
         )
 
-    async def _waiting_reason(self, run: Pipeline, position: int | None) -> str | None:
+    def _step(self, step: Step, tries: Sequence[_Try], attempt: int) -> StepStatusResponse:
+        """`tries` are those of the step, `attempt` is the newest of its run."""
+        names = (
+            "id", "type", "agent_name", "description", "order_index", "status", "model", "resolved_model",
+            "model_origin", "used_model", "started_at", "finished_at", "error_code", "error_message", "cost",
+            "retry_at",
+        )  # fmt: skip
+        return StepStatusResponse(
+            **{name: getattr(step, name) for name in names},
+            tokens=_tokens(step.tokens),
+            attempts=len(tries),
+            attempts_made=sum(one.pipeline_attempt == attempt for one in tries),
+            attempts_allowed=policy_of(step, self._retry).attempts if step.type == "agent" else 0,
+            note=tries[-1].note if tries and step.status != "pending" else None,
+            latest_handoff=_handoff(step),
+        )
+
+    async def _waiting_reason(self, run: Pipeline, wait: WaitingRow | None, state: QueueState) -> str | None:
+        if wait is not None and wait.why != "retry":
+            return waiting.sentence(wait, state, self._places)
+        if run.status == "running":
+            trouble = self._server.trouble()
+            return None if trouble is None else f"Waits for OpenCode. {trouble}"
         if run.status != "pending":
             return None
-        if position is not None:
-            return f"Another run works in this directory; this one is number {position} in line."
         opencode = await self._server.health()
         return None if opencode.state == "ready" else f"Waits for OpenCode. {opencode.detail or ''}".strip()
 
@@ -133,6 +173,11 @@ class RunQueries:
             raise NotFound(f"There is no run {pipeline_id}. `paceline runs` lists them.")
         return row.real_path, row.base_commit
 
+    async def status(self, pipeline_id: int) -> str | None:
+        """Only the status of a run; None when there is no such run."""
+        async with self._reads() as db:
+            return await db.scalar(select(Pipeline.status).where(Pipeline.id == pipeline_id))
+
     async def conflicts(self, real_path: str) -> ConflictList:
         """Active runs on a directory in the order in which they have or get it."""
         query = (
@@ -156,53 +201,40 @@ class RunQueries:
         page, next_cursor = cut_page(rows, limit)
         return ApprovalPage(items=[ApprovalResponse.model_validate(row) for row in page], next_cursor=next_cursor)
 
-    async def load(self) -> tuple[int, int]:
-        """How many runs wait and how many are at work."""
+    async def load(self) -> tuple[int, int, bool]:
+        """How many runs wait, how many are at work, and whether the queue is paused."""
         count = select(func.count()).select_from(Pipeline)
         async with self._reads() as db:
             queued = await db.scalar(count.where(Pipeline.status == "pending"))
             active = await db.scalar(count.where(Pipeline.status == "running"))
-        return queued or 0, active or 0
+            paused = await queue_state.is_paused(db)
+        return queued or 0, active or 0, paused
 
 
-async def _queue_positions(db: AsyncSession, runs: Iterable[Pipeline]) -> dict[int, int]:
-    """Place of each waiting run among the waiting runs of its directory, from 1."""
-    directories = {run.directory_id for run in runs if run.status == "pending"}
-    if not directories:
-        return {}
-    place = func.row_number().over(partition_by=Pipeline.directory_id, order_by=Pipeline.queue_number)
+async def _tries(db: AsyncSession, pipeline_id: int) -> dict[int, list[_Try]]:
+    """Each step's attempts, oldest first."""
     rows = await db.execute(
-        select(Pipeline.id, place)
-        .join(Directory, Directory.id == Pipeline.directory_id)
-        .where(
-            Pipeline.directory_id.in_(directories),
-            Pipeline.status == "pending",
-            # The holder is pending until its segment begins, but it waits for nobody.
-            Directory.holder_id.is_distinct_from(Pipeline.id)
-            | Directory.holder_attempt.is_distinct_from(Pipeline.attempt),
-        )
-    )
-    return {row[0]: row[1] for row in rows}
-
-
-async def _attempt_counts(db: AsyncSession, pipeline_id: int) -> dict[int, int]:
-    rows = await db.execute(
-        select(Attempt.step_id, func.count())
+        select(Attempt.step_id, Attempt.pipeline_attempt, Attempt.note)
         .join(Step, Step.id == Attempt.step_id)
         .where(Step.pipeline_id == pipeline_id)
-        .group_by(Attempt.step_id)
+        .order_by(Attempt.number)
     )
-    return {row[0]: row[1] for row in rows}
+    found: dict[int, list[_Try]] = {}
+    for step_id, attempt, note in rows:
+        found.setdefault(step_id, []).append(_Try(attempt, note))
+    return found
 
 
-def _head(run: Pipeline, places: dict[int, int]) -> dict[str, Any]:
+def _head(run: Pipeline, waits: dict[int, WaitingRow]) -> dict[str, Any]:
     names = (
         "id", "title", "template", "status", "error_code", "error_message", "working_dir", "branch",
         "attempt", "created_at", "started_at", "finished_at", "created_by",
     )  # fmt: skip
+    wait = waits.get(run.id)
     known = [step.cost for step in run.steps if step.cost is not None]
     return {name: getattr(run, name) for name in names} | {
-        "queue_position": places.get(run.id),
+        "waiting_for": wait.why if wait else None,
+        "queue_position": wait.position if wait and wait.why == "directory" else None,
         "tokens": sum((_tokens(step.tokens) for step in run.steps), Tokens()),
         "cost": sum(known) if known else None,
     }
@@ -212,23 +244,10 @@ def _tokens(stored: dict[str, Any] | None) -> Tokens:
     return Tokens.model_validate(stored or {})
 
 
-def _approval(gates: list[Approval]) -> ApprovalResponse | None:
+def _newest(gates: list[Approval]) -> ApprovalResponse | None:
     if not gates:
         return None
     return ApprovalResponse.model_validate(max(gates, key=lambda gate: (gate.status == "pending", gate.id)))
-
-
-def _step(step: Step, tries: int) -> StepStatusResponse:
-    names = (
-        "id", "type", "agent_name", "description", "order_index", "status", "model", "resolved_model",
-        "model_origin", "used_model", "started_at", "finished_at", "error_code", "error_message", "cost",
-    )  # fmt: skip
-    return StepStatusResponse(
-        **{name: getattr(step, name) for name in names},
-        tokens=_tokens(step.tokens),
-        attempts=tries,
-        latest_handoff=_handoff(step),
-    )
 
 
 def _handoff(step: Step) -> HandoffResponse | None:

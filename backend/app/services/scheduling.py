@@ -4,6 +4,8 @@ Expects an open write transaction in which the directory's row is locked; the wo
 that same transaction, so a run is started exactly if its rows say so.
 """
 
+from datetime import UTC, datetime, timedelta
+
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -32,7 +34,7 @@ async def pass_on(db: AsyncSession, engine: Engine, directory: Directory, pipeli
 
 
 async def enqueue(db: AsyncSession, engine: Engine, run: Pipeline) -> None:
-    """Enqueue a segment from the first step of the run that is not done."""
+    """Enqueue a segment from the first step of the run that is not done, not before that step's next try is due."""
     await db.flush()
     first, steps = (
         await db.execute(
@@ -43,7 +45,10 @@ async def enqueue(db: AsyncSession, engine: Engine, run: Pipeline) -> None:
         )
     ).one()
     segment = Segment(run.id, run.attempt, run.epoch, steps if first is None else first)
-    await db.run_sync(lambda session: engine.enqueue_segment(session, segment))
+    due = await db.scalar(select(Step.retry_at).where(Step.pipeline_id == run.id, Step.order_index == segment.start))
+    left = due - datetime.now(UTC) if due is not None else timedelta()
+    delay = left if left > timedelta() else None
+    await db.run_sync(lambda session: engine.enqueue_segment(session, segment, delay))
 
 
 async def queue_position(db: AsyncSession, run: Pipeline) -> int:

@@ -11,7 +11,7 @@ from app.schemas.handoff import Handoff as ParsedHandoff
 from app.schemas.permissions import PermissionRule, effective_rules
 from app.schemas.pipeline import FINAL_STEP
 from app.schemas.registry import AgentProfile, AgentStep
-from app.schemas.runtime import MessageResponse, SessionBinding
+from app.schemas.runtime import MessageResponse, SessionBinding, StepLimits
 from app.services import attempts, transitions
 
 
@@ -38,6 +38,23 @@ def rules_of(step: Step) -> tuple[PermissionRule, ...]:
     profile = AgentProfile.model_validate(step.agent_snapshot)
     own = AgentStep.model_validate({"agent": profile.name, "permissions": step.permissions or []})
     return effective_rules(profile.permissions, own.permissions)
+
+
+def binding_of(step: Step, message_id: str, limits: StepLimits, left: Attempt | None) -> SessionBinding:
+    """What the session of an attempt is bound to: the one `left` open, or a new one. The directory must be loaded."""
+    run = step.pipeline
+    return SessionBinding(
+        directory=run.directory.real_path,
+        message_id=message_id,
+        title=f"{run.title} · {step.order_index + 1} {step.agent_name}",
+        pipeline_id=run.id,
+        step_id=step.id,
+        attempt=run.attempt,
+        epoch=run.epoch,
+        limits=limits,
+        started_at=left.started_at if left is not None else None,
+        permissions=rules_of(step),
+    )
 
 
 async def begin(
@@ -82,6 +99,7 @@ def began_of(attempt: Attempt) -> Began:
 def resume(db: AsyncSession, run: Pipeline, order_index: int, attempt: Attempt) -> Began:
     """Note that an attempt which a crash left open goes on, with the prompt it was begun with."""
     step = run.steps[order_index]
+    attempts.end_waiting(attempt)
     transitions.start_step(db, step, number=attempt.number, model=step.resolved_model or step.model, resumed=True)
     return began_of(attempt)
 

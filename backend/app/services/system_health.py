@@ -30,7 +30,7 @@ class SystemHealth:
         opencode = await self._server.health()
         self._was_ready = self._was_ready or opencode.state == "ready"
         starting = not self._was_ready and time.monotonic() - self._started < _START_GRACE_SECONDS
-        queued, active, database_problem = await self._database()
+        queued, active, paused, database_problem = await self._database()
         reason = database_problem or (opencode.detail if opencode.state != "ready" else None)
         status: Literal["ok", "starting", "unavailable"] = "starting" if starting else "ok"
         if database_problem:
@@ -44,17 +44,18 @@ class SystemHealth:
             registry=self._registry_state(),
             queued=queued,
             active=active,
+            paused=paused,
         )
 
-    async def _database(self) -> tuple[int, int, str | None]:
-        """Queued and active runs, and what keeps the database from reading or storing."""
+    async def _database(self) -> tuple[int, int, bool, str | None]:
+        """Queued and active runs, whether the queue is paused, and what keeps the database from reading or storing."""
         try:
-            queued, active = await self._queries.load()
+            queued, active, paused = await self._queries.load()
         except Exception as error:
             known = error if isinstance(error, PacelineError) else self._storage.explain(error)
-            return 0, 0, known.detail if known else "The database does not answer."
+            return 0, 0, False, known.detail if known else "The database does not answer."
         problem = self._storage.problem()
-        return queued, active, problem.detail if problem else None
+        return queued, active, paused, problem.detail if problem else None
 
     def _registry_state(self) -> Literal["ok", "broken", "unavailable"]:
         status = self._registry.status

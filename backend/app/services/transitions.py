@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.errors import StaleEpoch, StateConflict
 from app.models import Approval, Pipeline, Step
 from app.schemas.audit import AuditType
-from app.schemas.pipeline import FINAL_PIPELINE, FINAL_STEP
+from app.schemas.pipeline import FINAL_PIPELINE, FINAL_STEP, POSSIBLE
 from app.services import audit, request_transitions
 
 
@@ -23,7 +23,9 @@ def _now() -> datetime:
 
 def _require(run: Pipeline, allowed: Iterable[str], action: str) -> None:
     if run.status not in allowed:
-        raise StateConflict(f"Run {run.id} is {run.status.replace('_', ' ')}; it cannot be {action} now.")
+        raise StateConflict(
+            f"Run {run.id} is {run.status.replace('_', ' ')}; it cannot be {action} now. {POSSIBLE[run.status]}"
+        )
 
 
 # --- runs ---
@@ -58,6 +60,7 @@ def fail_pipeline(db: AsyncSession, run: Pipeline, code: str, message: str, acto
         if step.status not in FINAL_STEP:
             _skip_step(db, step)
     run.status = "failed"
+    run.parked_at = None
     run.error_code = code
     run.error_message = message
     run.finished_at = _now()
@@ -75,9 +78,11 @@ def abort_pipeline(db: AsyncSession, run: Pipeline, actor: str) -> None:
             step.error_code = "aborted"
             step.error_message = f"Aborted by {actor}."
             step.finished_at = _now()
+            step.retry_at = None
             audit.record(db, "step.aborted", actor=actor, pipeline_id=run.id, step_id=step.id)
     run.status = "aborted"
     run.epoch += 1
+    run.parked_at = None
     run.error_code = "aborted"
     run.error_message = f"Aborted by {actor}."
     run.finished_at = _now()
@@ -103,6 +108,7 @@ def recover_pipeline(db: AsyncSession, run: Pipeline, reason: str) -> None:
     if run.status in FINAL_PIPELINE:
         raise StaleEpoch(f"run {run.id} is {run.status}")
     run.epoch += 1
+    run.parked_at = None
     audit.record(db, "pipeline.recovered", pipeline_id=run.id, epoch=run.epoch, reason=reason)
 
 
@@ -117,10 +123,18 @@ def start_step(db: AsyncSession, step: Step, *, number: int, model: str | None, 
     if step.status != "running":
         step.status = "running"
         step.started_at = _now()
+        step.error_code = step.error_message = step.retry_at = None
     audit.record(
         db, kind, pipeline_id=step.pipeline_id, step_id=step.id, agent=step.agent_name, attempt=number,
         model=model, origin=step.model_origin,
     )  # fmt: skip
+
+
+def interrupt_step(db: AsyncSession, step: Step, reason: str) -> None:
+    """Note that OpenCode went away in the middle of an open step; its status stays, because it goes on."""
+    if step.status in FINAL_STEP:
+        raise StaleEpoch(f"step {step.id} is {step.status}")
+    audit.record(db, "step.interrupted", pipeline_id=step.pipeline_id, step_id=step.id, reason=reason)
 
 
 def finish_step(db: AsyncSession, step: Step, *, actor: str = audit.SYSTEM, cost: float | None = None) -> None:
@@ -141,9 +155,27 @@ def fail_step(db: AsyncSession, step: Step, code: str, message: str, actor: str 
     step.error_code = code
     step.error_message = message
     step.finished_at = _now()
+    step.retry_at = None
     audit.record(
         db, "step.failed", actor=actor, pipeline_id=step.pipeline_id, step_id=step.id, code=code, message=message
     )
+
+
+def schedule_retry(
+    db: AsyncSession, run: Pipeline, step: Step, code: str, message: str, *, tries: int, allowed: int, at: datetime
+) -> None:
+    """running -> pending until `at`, with the reason of the try that failed; the run stays running, its epoch rises."""
+    request_transitions.withdraw_all(db, step)
+    step.status = "pending"
+    step.started_at = None
+    step.error_code = code
+    step.error_message = message
+    step.retry_at = at
+    run.epoch += 1
+    audit.record(
+        db, "step.retry_scheduled", pipeline_id=run.id, step_id=step.id, code=code, message=message,
+        tries=tries, allowed=allowed, retry_at=at.isoformat(),
+    )  # fmt: skip
 
 
 def _skip_step(db: AsyncSession, step: Step) -> None:
@@ -154,7 +186,7 @@ def _skip_step(db: AsyncSession, step: Step) -> None:
 
 def _reset_step(db: AsyncSession, step: Step, actor: str) -> None:
     step.status = "pending"
-    step.started_at = step.finished_at = None
+    step.started_at = step.finished_at = step.retry_at = None
     step.error_code = step.error_message = None
     audit.record(db, "step.reset", actor=actor, pipeline_id=step.pipeline_id, step_id=step.id)
 
@@ -188,13 +220,18 @@ def open_gate(db: AsyncSession, run: Pipeline, step: Step) -> Approval | None:
     return gate
 
 
-def open_gate_of(run: Pipeline, action: str) -> tuple[Step, Approval]:
-    """The gate that waits for a decision; StateConflict names the state when there is none."""
+def open_gate_of(run: Pipeline, action: str, approval_id: int | None = None) -> tuple[Step, Approval]:
+    """The gate that waits for a decision; StateConflict when there is none, or another one than `approval_id`."""
     _require(run, {"waiting_for_approval"}, action)
     for step in run.steps:
         for gate in step.approvals:
-            if gate.status == "pending":
+            if gate.status == "pending" and approval_id in (None, gate.id):
                 return step, gate
+            if gate.status == "pending":
+                raise StateConflict(
+                    f"The gate that you decide about is not open any more; run {run.id} waits at another one. "
+                    "Look at that one first."
+                )
     raise StateConflict(f"Run {run.id} has no open gate.")
 
 

@@ -24,3 +24,7 @@ class Work:
     async def run_release(self, release: Release) -> str:
         """Free the directory of a finished attempt; it can be begun again at any point."""
         return await self.outages.outlast(release.workflow_id, partial(self.releases.run_release, release))
+
+    async def stop_failed_tries(self, release: Release) -> str:
+        """Leave no agent at work in a try that is over, of an attempt that goes on."""
+        return await self.releases.stop_failed_tries(release)

@@ -35,7 +35,7 @@ pipelines:
   - name: gated
     description: Write, ask, review.
     steps:
-      - {agent: developer}
+      - {agent: developer, limits: {timeout_seconds: 60}, retry: {attempts: 2}}
       - {type: approval, description: Go on?, remind_after_hours: 1}
       - {agent: reviewer}
 """
@@ -54,6 +54,10 @@ class ServerStandIn:
     async def health(self) -> RuntimeHealth:
         """Ready, of the tested version."""
         return RuntimeHealth(state="ready", version="1.18.33", generation="v1", providers=("local",))
+
+    def trouble(self) -> str | None:
+        """None."""
+        return None
 
     async def stop(self, *, keep_running: bool = False) -> None:
         """Nothing to stop."""

@@ -33,6 +33,8 @@ pipelines:
   - name: gated
     description: A gate between two steps.
     steps: [{agent: first}, {type: approval, description: Shall it go on?}, {agent: second}]
+  - {name: stubborn, description: Tries again., steps: [{agent: first, retry: {attempts: 2, backoff_seconds: 0.5}}]}
+  - {name: patient, description: Much later., steps: [{agent: first, retry: {attempts: 3, backoff_seconds: 7200}}]}
   - name: careful
     description: Asks before each command.
     steps: [{agent: first, permissions: [{tool: bash, action: ask}, {tool: question, action: ask}]}]

@@ -20,6 +20,10 @@ from app.schemas.work import Release, Segment
 from app.settings import Settings
 from app.tests.app_fixtures import api as api
 from app.tests.app_fixtures import sqlite_api as sqlite_api
+from app.tests.live_fixtures import place as place
+from app.tests.live_fixtures import served as served
+from app.tests.live_fixtures import server as server
+from app.tests.live_fixtures import sqlite_server as sqlite_server
 from app.tests.postgres import PostgresServer, libpq_address, running_postgres
 
 DIALECTS = ("sqlite", "postgres")

@@ -78,6 +78,8 @@ class RecordingEngine:
 
     def __init__(self) -> None:
         self.segments: list[Segment] = []
+        self.delays: dict[str, timedelta] = {}
+        """Of the segments that were enqueued with one, by id."""
         self.releases: list[tuple[Release, timedelta | None]] = []
         self.history: list[str] = []
         """Ids of everything ever enqueued, in order."""
@@ -86,9 +88,15 @@ class RecordingEngine:
         """Names of the steps that really ran."""
         self._running: set[str] = set()
 
-    def enqueue_segment(self, db: Session, segment: Segment) -> None:
+    def enqueue_segment(self, db: Session, segment: Segment, delay: timedelta | None = None) -> None:
         """Remembered when the transaction commits; a known id is left as it is."""
-        _when_committed(db, lambda: self._add(segment.workflow_id, lambda: self.segments.append(segment)))
+
+        def append() -> None:
+            self.segments.append(segment)
+            if delay is not None:
+                self.delays[segment.workflow_id] = delay
+
+        _when_committed(db, lambda: self._add(segment.workflow_id, append))
 
     def enqueue_release(self, db: Session, release: Release, delay: timedelta | None = None) -> None:
         """Remembered when the transaction commits; a known id is left as it is."""
@@ -108,6 +116,14 @@ class RecordingEngine:
         """What waits here and what `drain` is running."""
         waiting = {segment.workflow_id for segment in self.segments}
         return waiting | {release.workflow_id for release, _ in self.releases} | self._running
+
+    async def holders(self) -> dict[str, str | None]:
+        """What runs is this process's."""
+        return {work: "local" if work in self._running else None for work in await self.live_workflows()}
+
+    async def segments_in_line(self) -> list[int]:
+        """What `drain` has not begun."""
+        return [segment.pipeline_id for segment in self.segments]
 
     async def cancel(self, workflow_id: str) -> None:
         """Forget what has not begun."""

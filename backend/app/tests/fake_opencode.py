@@ -22,7 +22,7 @@ from app.demo.provider import ScriptedProvider
 from app.demo.provider_config import PROVIDER, ScriptedModel, ScriptedSetup, opencode_config
 from app.demo.provider_script import Scenario, Usage, directives
 from app.demo.provider_server import serving
-from app.tests.fake_opencode_state import Events, Json, OpenRequest, Session, identity, now
+from app.tests.fake_opencode_state import Delays, Events, Json, OpenRequest, Session, identity, now
 from app.tests.fake_opencode_tools import agent_rules
 from app.tests.fake_opencode_turn import Turn
 
@@ -47,7 +47,10 @@ class FakeOpenCode:
         self.pace = pace
         self.begin_delay = begin_delay
         self.password = password
+        self.delays = Delays()
         self.crashing = False
+        self.broken_answers = 0
+        """How many new sessions fail with a 500 that says nothing, as OpenCode answers what it did not expect."""
         self.config = opencode_config("http://127.0.0.1:9", setup)
         self.sessions: dict[str, Session] = {}
         self.requests: dict[str, OpenRequest] = {}
@@ -89,6 +92,17 @@ class FakeOpenCode:
         await asyncio.gather(*tasks, return_exceptions=True)
         self.requests.clear()
         self._events.close()
+
+    async def lose_turn(self, text: str) -> bool:
+        """Stop working on the prompt that holds a text, as after a crash; False when none is at work."""
+        at_work = [one for one in self.sessions.values() if one.task and text in json.dumps(one.messages)]
+        for session in at_work:
+            session.lost = True
+            if session.task is not None:
+                session.task.cancel()
+                await asyncio.gather(session.task, return_exceptions=True)
+            session.doing, session.lost = None, False
+        return bool(at_work)
 
     def drop_streams(self) -> None:
         """End all event streams, as a broken connection does; listeners may come back."""
@@ -213,6 +227,9 @@ class FakeOpenCode:
         return JSONResponse(agents + hidden)
 
     async def _create(self, request: Request) -> Response:
+        if self.broken_answers:
+            self.broken_answers -= 1
+            return JSONResponse({"name": "UnknownError", "data": {"message": "Unexpected server error."}}, 500)
         body = await request.json()
         kept = {name: body[name] for name in ("title", "metadata", "permission") if name in body}
         return JSONResponse(self.new_session(_directory(request), kept).info)
@@ -239,6 +256,14 @@ class FakeOpenCode:
 
     async def _prompt(self, request: Request) -> Response:
         session, body = self._find(request), await request.json()
+        session.arriving += 1
+        try:
+            await asyncio.sleep(self.delays.accept)
+            return self._accept(session, body)
+        finally:
+            session.arriving -= 1
+
+    def _accept(self, session: Session, body: Json) -> Response:
         agent = body.get("agent") or "build"
         model = body.get("model") or {"providerID": PROVIDER, "modelID": str(self.config["model"]).partition("/")[2]}
         if not isinstance(model, dict):
@@ -252,12 +277,13 @@ class FakeOpenCode:
             self._complain(session, f"Model not found: {model['providerID']}/{model['modelID']}.")
             self.go_idle(session)
         elif session.task is None and not session.is_complete(user["info"]["id"]):
-            session.task = asyncio.create_task(self._play(session, user))
+            session.task = asyncio.create_task(self.play(session, user, self.begin_delay))
         return Response(status_code=204)
 
-    async def _play(self, session: Session, user: Json) -> None:
-        await asyncio.sleep(self.begin_delay)
-        session.begun = True
+    async def play(self, session: Session, user: Json, delay: float) -> None:
+        """Begin a turn after a delay in which no abort reaches it."""
+        await asyncio.sleep(delay)
+        session.begun, session.begun_at = True, asyncio.get_running_loop().time()
         try:
             with suppress(asyncio.CancelledError):
                 await Turn(self, session, user).run()
@@ -271,7 +297,9 @@ class FakeOpenCode:
 
     async def _abort(self, request: Request) -> Response:
         session = self.sessions.get(request.path_params["id"])
-        if session is not None and session.task is not None and session.begun:
+        await asyncio.sleep(self.delays.abort)
+        began_long_ago = asyncio.get_running_loop().time() - self.delays.lost
+        if session is not None and session.task is not None and session.begun and session.begun_at <= began_long_ago:
             session.task.cancel()
         return JSONResponse(True)
 
@@ -321,10 +349,25 @@ class _Guarded:
             response = Response(status_code=401, headers={"www-authenticate": 'Basic realm="Secure Area"'})
             await response(scope, receive, send)
             return
-        await self._app(scope, receive, send)
+        refusal = _broken_config(Request(scope)) if scope["type"] == "http" else None
+        await (refusal or self._app)(scope, receive, send)
 
     async def _missing(self, _: Request, error: Exception) -> Response:
         return JSONResponse(error.body if isinstance(error, _Missing) else {}, 404)
+
+
+def _broken_config(request: Request) -> Response | None:
+    """Every request for a directory whose configuration is no JSON is refused, with the whole file in the answer."""
+    file = Path(request.query_params.get("directory") or "/nowhere", "opencode.json")
+    try:
+        text = file.read_text()
+        json.loads(text)
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        message = f"\n--- JSONC Input ---\n{text}\n--- Errors ---\nInvalidSymbol at line 1, column 3\n--- End ---"
+        return JSONResponse({"name": "ConfigJsonError", "data": {"path": str(file), "message": message}}, 400)
+    return None
 
 
 def _directory(request: Request) -> str:

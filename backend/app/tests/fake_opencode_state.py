@@ -28,6 +28,20 @@ def now() -> int:
     return int(time.time() * 1000)
 
 
+@dataclass(frozen=True)
+class Delays:
+    """Seconds that things take here and there, in which a stop may come."""
+
+    accept: float = 0
+    """From the arrival of a prompt to its 204."""
+    abort: float = 0
+    """From the arrival of an abort to its effect and answer."""
+    lost: float = 0
+    """How long after the begin of a turn an abort has no effect."""
+    child: float | None = None
+    """From the making of a sub-agent's session to the begin of its turn, which no abort of the parent reaches then."""
+
+
 @dataclass
 class Session:
     """One stored session."""
@@ -40,6 +54,11 @@ class Session:
     """None: idle."""
     task: "asyncio.Task[None] | None" = None
     begun: bool = False
+    begun_at: float = 0
+    arriving: int = 0
+    """Prompts that were received and are not accepted yet."""
+    lost: bool = False
+    """Its turn ends without a word."""
 
     @property
     def rules(self) -> list[Json]:

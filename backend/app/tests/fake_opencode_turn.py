@@ -44,11 +44,11 @@ class Turn:
             while await self._step():
                 await asyncio.sleep(0.002)
         except asyncio.CancelledError:
-            if not self._fake.crashing:
+            if not (self._fake.crashing or self._session.lost):
                 self._abort()
             raise
         finally:
-            if not self._fake.crashing:
+            if not (self._fake.crashing or self._session.lost):
                 self._fake.go_idle(self._session)
 
     async def _step(self) -> bool:
@@ -239,9 +239,22 @@ class Turn:
         )
         part = {"type": "text", "text": str(arguments["prompt"])}
         user = self._fake.store_user(child, identity("msg"), [part], agent, self._user["info"]["model"])
-        await Turn(self._fake, child, user).run()
+        await self._child_turn(child, user)
         result = "".join(part.get("text", "") for part in child.messages[-1]["parts"])
         return f'<task id="{child.id}" state="completed">\n<task_result>\n{result}\n</task_result>\n</task>'
+
+    async def _child_turn(self, child: Session, user: Json) -> None:
+        delay = self._fake.delays.child
+        if delay is None:
+            await Turn(self._fake, child, user).run()
+            return
+        child.task = asyncio.create_task(self._fake.play(child, user, delay))
+        try:
+            await asyncio.shield(child.task)
+        except asyncio.CancelledError:
+            if child.begun and child.task is not None:
+                child.task.cancel()
+            raise
 
     # Messages
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Protocol
 
 import httpx
 import psutil  # type: ignore[import-untyped]
@@ -31,6 +31,7 @@ pipelines:
   - name: gated
     description: A gate between two steps.
     steps: [{agent: first}, {type: approval, description: Go on?, remind_after_hours: 0.0001}, {agent: second}]
+  - {name: twice, description: Tries again., steps: [{agent: first, retry: {attempts: 2, backoff_seconds: 0.1}}]}
   - {name: careful, description: Asks first., steps: [{agent: first, permissions: [{tool: bash, action: ask}]}]}
 """
 NAMES = ("alpha", "beta", "gamma", "delta")
@@ -39,16 +40,62 @@ TOKEN = "live-token"
 FINAL = ("done", "failed", "aborted")
 
 
+class ServerProcess(Protocol):
+    """What is needed of `subprocess.Popen`."""
+
+    pid: int
+    stdout: IO[str] | None
+
+    def poll(self) -> int | None:
+        """None while it lives."""
+        ...
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        ...
+
+    def terminate(self) -> None:
+        """SIGTERM."""
+        ...
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end."""
+        ...
+
+
+StartServer = Callable[[dict[str, str], Path, IO[str]], ServerProcess]
+"""Starts `paceline serve --port 0` with an environment in a folder, standard error into a file."""
+
+
+def start_paceline(environment: dict[str, str], folder: Path, log: IO[str]) -> ServerProcess:
+    """As a person does it."""
+    return subprocess.Popen(
+        [Path(sys.executable).with_name("paceline"), "serve", "--port", "0"],
+        env=environment, stdout=subprocess.PIPE, stderr=log, text=True, cwd=folder,
+    )  # fmt: skip
+
+
+class ServerDied(AssertionError):
+    """It ended before it took work."""
+
+
 class LiveServer:
     """One data directory and the server processes that use it one after the other."""
 
-    def __init__(self, folder: Path, provider: ScriptedProvider, environment: dict[str, str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        provider: ScriptedProvider,
+        environment: dict[str, str],
+        start_process: StartServer = start_paceline,
+    ) -> None:
         """`provider` is the one that its OpenCode asks; `environment` is all that the server sees."""
         self.folder = folder
         self.provider = provider
         self.project = folder / "project"
         self._environment = environment
-        self._process: subprocess.Popen[str] | None = None
+        self._start_process = start_process
+        self._process: ServerProcess | None = None
         self._opencode_pids: set[int] = set()
         self.http = httpx.AsyncClient()
 
@@ -58,16 +105,13 @@ class LiveServer:
         return self.folder / "data"
 
     async def start(self, **extra: str) -> None:
-        """Start the server, with more variables if given, and wait until it takes work."""
-        log = (self.folder / "server.log").open("a")
-        self._process = subprocess.Popen(
-            [Path(sys.executable).with_name("paceline"), "serve", "--port", "0"],
-            env=self._environment | extra, stdout=subprocess.PIPE, stderr=log, text=True, cwd=self.folder,
-        )  # fmt: skip
-        log.close()
+        """Start the server, with more variables if given, and wait until it takes work; ServerDied if it never does."""
+        with (self.folder / "server.log").open("a") as log:
+            self._process = self._start_process(self._environment | extra, self.folder, log)
         assert self._process.stdout is not None
         line = await asyncio.to_thread(self._process.stdout.readline)
-        assert line, (self.folder / "server.log").read_text()[-3000:]
+        if not line:
+            raise ServerDied((self.folder / "server.log").read_text()[-3000:])
         await self.http.aclose()
         self.http = httpx.AsyncClient(
             base_url=line.partition("/ui/")[0], headers={"authorization": f"Bearer {TOKEN}"}, timeout=30
@@ -75,15 +119,38 @@ class LiveServer:
         await self.until(self._ready, 60)
 
     async def _ready(self) -> bool:
+        if self.is_dead():
+            raise ServerDied((self.folder / "server.log").read_text()[-3000:])
         answer = await self.http.get("/health/opencode")
         health = answer.json()
         if health.get("managed") and health.get("pid"):
             self._opencode_pids.add(health["pid"])
         return answer.status_code == 200 and health["state"] == "ready"
 
+    @property
+    def pid(self) -> int:
+        """Of the process that lives now."""
+        assert self._process is not None
+        return self._process.pid
+
     def is_dead(self) -> bool:
         """True when the process has ended by itself, as it does at a fail point."""
         return self._process is None or self._process.poll() is not None
+
+    def freeze(self) -> None:
+        """SIGSTOP: nothing runs in it any more, and nobody is told."""
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT: it goes on as if no time had passed."""
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGCONT)
+
+    def is_frozen(self) -> bool:
+        """True when it is stopped, as it is at a stop point."""
+        assert self._process is not None
+        return bool(psutil.Process(self._process.pid).status() == psutil.STATUS_STOPPED)
 
     def kill(self) -> None:
         """kill -9 of the server; OpenCode lives on."""
@@ -110,6 +177,7 @@ class LiveServer:
         if self._process is not None:
             if self._process.poll() is None:
                 self._process.terminate()
+                self.thaw()
             await asyncio.to_thread(self._process.wait, seconds)
             assert self._process.stdout is not None
             self._process.stdout.close()
@@ -192,7 +260,8 @@ def _environment(folder: Path, database_url: str, extra: dict[str, str]) -> dict
     }
 
 
-def _make_project(project: Path) -> None:
+def make_project(project: Path) -> None:
+    """A git repository with one commit."""
     project.mkdir()
     (project / "readme.txt").write_text("A project.\n")
     name = ["-c", "user.name=Test", "-c", "user.email=test@example.invalid"]
@@ -216,11 +285,13 @@ async def live_server(folder: Path, database_url: str, **extra: str) -> AsyncIte
 
 
 @asynccontextmanager
-async def attached_server(folder: Path, database_url: str, opencode: FakeOpenCode) -> AsyncIterator[LiveServer]:
-    """A server that is not started yet, on an OpenCode that outlives it."""
+async def attached_server(
+    folder: Path, database_url: str, opencode: FakeOpenCode, start_process: StartServer = start_paceline, **extra: str
+) -> AsyncIterator[LiveServer]:
+    """A server that is not started yet, on an OpenCode that outlives it; `extra` are environment variables."""
     endpoint = opencode.endpoint()
     attach = {"PACELINE_OPENCODE_URL": endpoint.url, "PACELINE_OPENCODE_PASSWORD": endpoint.password or ""}
-    server = LiveServer(folder, opencode.provider, _environment(folder, database_url, attach))
+    server = LiveServer(folder, opencode.provider, _environment(folder, database_url, attach | extra), start_process)
     _lay_out(folder)
     try:
         yield server
@@ -234,4 +305,4 @@ def _lay_out(folder: Path) -> None:
     (config / "agents.yaml").write_text(AGENTS)
     (config / "pipelines.yaml").write_text(PIPELINES)
     (folder / "home").mkdir(exist_ok=True)
-    _make_project(folder / "project")
+    make_project(folder / "project")

@@ -72,7 +72,7 @@ def test_text_of_others_moves_no_cursor_and_turns_no_words_around() -> None:
 
 def test_numbers_are_short_and_unknown_costs_are_no_zero() -> None:
     assert [span(s) for s in (0.4, 59, 61, 3599, 7200, 200_000)] == ["0 s", "59 s", "61 s", "59 min", "2 h", "2 d"]
-    assert (money(None), money(0), money(0.0042), money(12.3)) == ("-", "$0.0000", "$0.0042", "$12.30")
+    assert (money(None), money(0), money(0.0042), money(12.3)) == ("-", "$0.00", "$0.0042", "$12.30")
     assert (count(950), count(12_345), count(4_100_000)) == ("950", "12.3k", "4.1M")
 
 

@@ -2,34 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
-from app.tests.cli_server import Place, ServeProcess, cli, cli_place, serving_process
+from app.tests.cli_server import Place, ServeProcess, cli
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def served(
-    tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path
-) -> AsyncIterator[tuple[Place, ServeProcess]]:
-    """One server for all tests of this file."""
-    async with cli_place(tmp_path_factory.mktemp("cli"), sqlite_template) as place:
-        with serving_process(place) as server:
-            await server.until_listening()
-            yield place, server
-
-
-@pytest.fixture
-def place(served: tuple[Place, ServeProcess], monkeypatch: pytest.MonkeyPatch) -> Place:
-    """The environment of the shared server; no calls of the provider yet."""
-    served[0].enter(monkeypatch)
-    served[0].fake.provider.log.clear()
-    return served[0]
 
 
 async def test_a_run_from_its_creation_through_its_gate_to_its_end(place: Place) -> None:
@@ -133,6 +112,7 @@ async def test_refusals_are_sentences_with_what_was_meant() -> None:
     assert "scripted/alpa" in wrong.err
     assert "step 3" in wrong.err
     assert "instead: scripted/alpha" in wrong.err
+    assert wrong.err.count("OpenCode lists no model") == 1, "said once"
     wrong = await cli("run", "one", "Do it.", "-C", "/")
     assert (wrong.code, "PACELINE_FS_ROOTS" in wrong.err) == (2, True)
     wrong = await cli("run", "one", " ")
@@ -182,3 +162,25 @@ async def test_restart_from_a_step_and_duplicate(place: Place) -> None:
     copy = (await cli("duplicate", run_id)).out.strip()
     assert int(copy) > int(run_id)
     assert (await cli("watch", copy)).code == 1
+
+
+async def test_a_step_that_is_tried_again_says_so(place: Place) -> None:
+    followed = await cli("run", "stubborn", "[[say:Fine.]] [[empty:1]]", "--follow")
+    assert followed.code == 0, followed.err
+    before, _, after = followed.err.partition("[1 first] tried 1 of 2: empty_output: The model finished")
+    assert "The next try begins in" in after, before
+    assert "[1 first] done in" in after
+    run = await place.json("show", followed.out.strip())
+    assert [(step["status"], step["attempts"], step["retry_at"]) for step in run["steps"]] == [("done", 2, None)]
+
+
+async def test_a_step_that_waits_for_its_next_try_is_shown_and_can_be_aborted(place: Place) -> None:
+    run_id = (await cli("run", "patient", "[[empty]]")).out.strip()
+    while "tried 1 of 3" not in (shown := (await cli("show", run_id)).out):
+        assert (await place.json("show", run_id))["status"] in ("pending", "running"), shown
+        await asyncio.sleep(0.1)
+    assert "Step 1 (first) tried 1 of 3: empty_output: The model finished" in shown
+    assert "The next try begins in 2 h." in shown or "The next try begins in 1 h." in shown
+    assert (await cli("abort", run_id)).code == 0
+    assert (await cli("watch", run_id)).code == 4
+    assert place.fake.provider.models_called() == ["alpha"]

@@ -1,29 +1,14 @@
 """kill -9 of the server, of OpenCode and of both, on the real thing: nothing is lost, nothing runs twice."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
+from datetime import datetime, timedelta
 
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from app.tests.live_server import LiveServer, live_server
+from app.tests.live_server import LiveServer
 
 pytestmark = pytest.mark.contract
-
-
-@pytest.fixture
-async def server(tmp_path: Path, database_url: str) -> AsyncIterator[LiveServer]:
-    """A real server on each database."""
-    async with live_server(tmp_path, database_url) as running:
-        yield running
-
-
-@pytest.fixture
-async def sqlite_server(tmp_path: Path, sqlite_url: str) -> AsyncIterator[LiveServer]:
-    """A real server where the database makes no difference."""
-    async with live_server(tmp_path, sqlite_url) as running:
-        yield running
 
 
 async def test_each_step_runs_on_its_own_model_through_a_gate(server: LiveServer) -> None:
@@ -95,6 +80,14 @@ async def test_opencode_dies_in_a_step_and_the_step_goes_on(sqlite_server: LiveS
     run_id = await server.create("[[slow:40:0.1]] [[say:Once more.]]")
     await server.called(1)
     server.kill_opencode()
+
+    async def interrupted() -> bool:
+        return "step.interrupted" in await server.events(run_id)
+
+    await server.until(interrupted, 10)
+    step = (await server.run(run_id))["steps"][0]
+    assert step["status"] == "running"
+    assert "tools may" in step["note"]
     done = await server.finished(run_id, seconds=90)
     assert done["status"] == "done", done["error_message"]
     assert server.provider.models_called() == ["alpha", "alpha"], "the answer was lost with OpenCode"
@@ -122,8 +115,12 @@ async def test_both_die_and_what_opencode_left_running_is_ended(sqlite_server: L
         return not any(process.is_running() and process.status() != "zombie" for process in left)
 
     await server.until(gone, 20)
+    await server.called(2)
     assert (await server.http.post(f"/pipelines/{run_id}/abort")).status_code == 200
-    assert (await server.run(run_id))["status"] == "aborted"
+    aborted = await server.run(run_id)
+    assert aborted["status"] == "aborted"
+    path = f"/pipelines/{run_id}/steps/{aborted['steps'][0]['id']}/attempts"
+    assert "may have run twice" in (await server.http.get(path)).json()["items"][0]["note"]
 
 
 async def test_sigterm_keeps_the_step_and_the_next_start_goes_on(sqlite_server: LiveServer) -> None:
@@ -159,3 +156,25 @@ def _children_named(name: str, argument: str, parent: int) -> list[psutil.Proces
         return [child for child in children if {name, argument} <= set(child.cmdline())]
     except psutil.NoSuchProcess:
         return []
+
+
+async def test_a_step_that_waits_for_its_next_try_still_waits_after_a_crash(sqlite_server: LiveServer) -> None:
+    server = sqlite_server
+    steps = [{"agent": "first", "retry": {"attempts": 2, "backoff_seconds": 4}}]
+    run_id = await server.create("[[say:At last.]] [[empty:1]]", None, custom_steps=steps)
+
+    async def waits() -> bool:
+        return (await server.run(run_id))["steps"][0]["retry_at"] is not None
+
+    await server.until(waits, 60)
+    server.kill()
+    await server.start()
+    done = await server.finished(run_id)
+    assert done["status"] == "done", done["error_message"]
+    tries = (await server.http.get(f"/pipelines/{run_id}/steps/{done['steps'][0]['id']}/attempts")).json()["items"]
+    assert [one["outcome"] for one in tries] == ["empty_output", "done"]
+    assert tries[0]["session_id"] != tries[1]["session_id"]
+    pause = datetime.fromisoformat(tries[1]["started_at"]) - datetime.fromisoformat(tries[0]["finished_at"])
+    assert pause >= timedelta(seconds=4)
+    assert server.provider.models_called() == ["alpha", "alpha"]
+    assert (await server.events(run_id)).count("step.retry_scheduled") == 1

@@ -190,6 +190,22 @@ async def test_a_duplicate_has_the_old_runs_task_agents_and_models(api: Api, dat
     assert (await api.http.post("/pipelines/99999/duplicate")).status_code == 404
 
 
+async def test_limits_and_retry_of_a_step_are_kept_and_a_duplicate_has_them(api: Api, database: Database) -> None:
+    limits, retry = {"silence_seconds": 60.0, "max_model_calls": 9}, {"attempts": 3, "on": ["stalled", "timed_out"]}
+    steps = [{"agent": "developer", "limits": limits, "retry": retry}, {"type": "approval"}, {"agent": "reviewer"}]
+    old = (await api.create(template=None, custom_steps=steps)).json()
+    new = (await api.http.post(f"/pipelines/{old['id']}/duplicate")).json()
+    for run in (old, new):
+        assert [step["attempts_allowed"] for step in run["steps"]] == [3, 0, 1]
+        assert [(step["attempts_made"], step["retry_at"]) for step in run["steps"]] == [(0, None)] * 3
+        async with database.reads() as db:
+            rows = (await db.scalars(select(Step).where(Step.pipeline_id == run["id"]))).all()
+        assert [(row.limits, row.retry) for row in rows] == [(limits, retry), (None, None), (None, None)]
+    refused = await api.create(template=None, custom_steps=[{"agent": "developer", "retry": {"attempts": 99}}])
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["pointer"] == "/custom_steps/0/retry/attempts"
+
+
 async def test_a_duplicate_of_a_workspace_run_gets_a_workspace_of_its_own(api: Api) -> None:
     old = (await api.create(working_dir=None)).json()
     new = (await api.http.post(f"/pipelines/{old['id']}/duplicate")).json()

@@ -1,12 +1,13 @@
 """What failures of the database are called: each one is provoked for real."""
 
+import asyncio
 import sqlite3
 import threading
 from pathlib import Path
 
 import pytest
 from sqlalchemy import delete, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.adapters import sqlite_connection
@@ -123,3 +124,22 @@ async def test_defects_of_ours_are_not_excused(database: Database) -> None:
         with pytest.raises(SQLAlchemyError) as caught:
             await db.execute(delete(Directory))
     assert as_unavailable(caught.value) is None
+
+
+async def test_a_transaction_that_stands_still_ends_and_gives_its_locks_back(postgres_url: str) -> None:
+    still = Database(postgres_url, idle_transaction_seconds=0.3)
+
+    async def stand_still() -> None:
+        async with still.sessions.begin() as db:
+            await db.execute(text("SELECT pg_advisory_xact_lock(1)"))
+            await asyncio.sleep(0.6)
+            await db.execute(text("SELECT 1"))
+
+    with pytest.raises(DBAPIError) as stopped:
+        await stand_still()
+    known = as_unavailable(stopped.value)
+    assert known is not None
+    assert "does not answer" in known.detail
+    async with still.sessions.begin() as db:
+        assert await db.scalar(text("SELECT pg_try_advisory_xact_lock(1)"))
+    await still.dispose()

@@ -241,6 +241,7 @@ BREAKS = {
     "actor, pipeline_id, step_id, payload FROM audit_events": "decided more often",
     "DELETE FROM handoffs": "without an answer",
     "UPDATE agent_requests SET status = 'pending'": "Request",
+    "UPDATE steps SET retry_at = CURRENT_TIMESTAMP": "waits for its next try",
 }
 
 

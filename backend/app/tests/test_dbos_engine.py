@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 
 from app.adapters.database import Database
 from app.adapters.dbos_engine import DbosEngine
+from app.adapters.work_places import WorkPlaces
 from app.models import Directory
 from app.schemas.work import Release, Segment
 from app.tests.factories import eventually
@@ -48,7 +49,7 @@ async def started(
     database: Database, handler: Handler, max_active_steps: int = 10, poll_seconds: float = 0.02
 ) -> AsyncIterator[DbosEngine]:
     """An engine at work, stopped at the end."""
-    engine = DbosEngine(database, "tester", max_active_steps, poll_seconds)
+    engine = DbosEngine(database, "tester", WorkPlaces(max_active_steps), poll_seconds)
     await engine.start(handler)
     try:
         yield engine
@@ -58,12 +59,13 @@ async def started(
 
 async def enqueue(database: Database, engine: DbosEngine, *work: Segment | Release, delay: float | None = None) -> None:
     """In one transaction."""
+    pause = None if delay is None else timedelta(seconds=delay)
     async with database.sessions.begin() as db:
         for item in work:
             if isinstance(item, Segment):
-                await db.run_sync(engine.enqueue_segment, item)
+                await db.run_sync(engine.enqueue_segment, item, pause)
             else:
-                await db.run_sync(engine.enqueue_release, item, None if delay is None else timedelta(seconds=delay))
+                await db.run_sync(engine.enqueue_release, item, pause)
 
 
 def asleep(engine: DbosEngine) -> Callable[[], Awaitable[bool]]:
@@ -135,6 +137,18 @@ async def test_delayed_work_is_live_and_waits(database: Database) -> None:
         assert handler.done == []
         await eventually(lambda: handler.has_done(Release(7, 1)))
         await eventually(asleep(engine))
+
+
+async def test_a_delayed_segment_takes_no_place_and_can_be_taken_away(database: Database) -> None:
+    handler = Handler()
+    async with started(database, handler, max_active_steps=1) as engine:
+        await enqueue(database, engine, FIRST, delay=3600)
+        await enqueue(database, engine, SECOND)
+        await eventually(lambda: handler.has_done(SECOND))
+        assert FIRST.workflow_id in await engine.live_workflows()
+        await engine.cancel(FIRST.workflow_id)
+        await eventually(asleep(engine))
+    assert handler.done == [SECOND]
 
 
 async def test_stop_leaves_work_pending_and_a_start_resumes_it(
@@ -241,7 +255,8 @@ async def test_asking_inside_work_is_not_recorded(database: Database) -> None:
 
     handler = Handler(ask)
     async with started(database, handler) as engine:
-        await enqueue(database, engine, FIRST, Release(9, 1), delay=3600)
+        await enqueue(database, engine, Release(9, 1), delay=3600)
+        await enqueue(database, engine, FIRST)
         await eventually(lambda: _true(len(seen) == 1))
         await engine.cancel(Release(9, 1).workflow_id)
     hang.set()

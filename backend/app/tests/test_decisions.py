@@ -147,8 +147,10 @@ async def test_each_decision_in_each_state(desk: Desk, action: str, status: str)
         await desk.decide(action, run.id)
         assert await desk.state(run.id) != before
         return
-    with pytest.raises(StateConflict, match=status.replace("_", " ")):
+    with pytest.raises(StateConflict, match=status.replace("_", " ")) as refused:
         await desk.decide(action, run.id)
+    offered = {one for one in ALLOWED if one in refused.value.detail.partition(" now. ")[2].lower()}
+    assert offered == {one for one, states in ALLOWED.items() if status in states}, "the refusal says what is possible"
     assert await desk.state(run.id) == before
     assert await desk.events(run.id) == []
 
@@ -303,6 +305,22 @@ async def test_request_changes_sends_the_run_back_with_the_comment(desk: Desk) -
     async with desk.database.sessions.begin() as db:
         (await run_locks.lock_run(db, run.id)).attempt += 1
     assert "Use the other library." in await prompt_of(desk, run, 0), "a restart does not forget what was asked"
+
+
+async def test_a_decision_about_a_gate_that_another_one_has_followed_decides_nothing(desk: Desk) -> None:
+    run = await reviewed(desk)
+    open_gate = (await loaded(desk, run)).steps[1].approvals[0].id
+    old, about = open_gate - 1, desk.decisions
+    for late in (
+        about.approve(run.id, "owner", None, approval_id=old),
+        about.reject(run.id, "owner", None, approval_id=old),
+        about.request_changes(run.id, "owner", "Again.", None, approval_id=old),
+    ):
+        with pytest.raises(StateConflict, match="not open any more"):
+            await late
+    assert (await desk.state(run.id))[0] == "waiting_for_approval"
+    await about.approve(run.id, "owner", None, approval_id=open_gate)
+    assert (await desk.state(run.id))[0] == "running"
 
 
 @pytest.mark.parametrize("step", [1, 2, 7])

@@ -18,6 +18,7 @@ import pytest
 from app.cli.demo_command import demo_folder
 from app.demo.demo_project import make_project
 from app.demo.demo_registry import write_registry
+from app.demo.demo_release import RELEASE_MANAGER
 from app.demo.demo_roles import ROLES
 from app.demo.provider_script import Request
 from app.demo.scenario import demo_scenario
@@ -188,6 +189,17 @@ def test_the_demo_says_so_where_it_can_do_nothing() -> None:
         fixed = demo_scenario(request(role.mark, ("if basket.subtotal >= FREE_FROM:",) * 2))
         assert (fixed.calls, "`>=` already" in fixed.say) == ((), True)
     assert demo_scenario(request("[[say:As told.]]")).say == "As told."
+
+
+def test_the_agent_that_asks_reports_what_it_was_told_and_what_was_refused() -> None:
+    mark = RELEASE_MANAGER.mark
+    first = demo_scenario(request(mark)).calls[0]
+    assert (first.tool, len(first.arguments["questions"])) == ("question", 2)  # type: ignore[arg-type]
+    allowed = demo_scenario(request(mark, ("1.3.0", "abc Charge less for five", ""))).say
+    assert "told: *1.3.0*" in allowed
+    assert "which was allowed" in allowed
+    refused = demo_scenario(request(mark, ("1.3.0", "", "The user rejected this: not yet"))).say
+    assert "The tag was not set: *The user rejected this: not yet*" in refused
 
 
 def test_the_sample_project_is_a_clean_repository_with_the_defect(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from app.tests.cli_server import Place, Said, cli, cli_place, serving_process
+from app.tests.cli_server import PIPELINES, Place, Said, cli, cli_place, serving_process
 
 
 @pytest.fixture
@@ -40,7 +40,8 @@ async def test_without_a_server_everything_is_looked_at_and_no_model_is_asked(pl
     assert "scripted (local): 2 models" in found["providers"][1]
     assert found["default model"] == ("ok", "steps that name no model run on scripted/alpha")
     assert "is not connected at the attached server" in found["hosted provider"][1]
-    assert found["registry"] == ("ok", f"2 agents, 3 templates in {place.data_dir / 'config'}")
+    templates = PIPELINES.count("name:")
+    assert found["registry"] == ("ok", f"2 agents, {templates} templates in {place.data_dir / 'config'}")
     assert found["directories"][0] == "ok"
     assert found["database"][1].startswith(f"{place.data_dir / 'paceline.db'}, schema ")
     assert place.fake.provider.log == []

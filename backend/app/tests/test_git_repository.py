@@ -147,6 +147,24 @@ async def test_no_difference(reader: GitRepository, repo: Path) -> None:
     assert (found.text, found.files, found.additions, found.deletions, found.truncated) == ("", 0, 0, 0, False)
 
 
+async def test_a_digest_stands_for_what_is_shown_and_for_nothing_else(reader: GitRepository, repo: Path) -> None:
+    base = git(repo, "rev-parse", "HEAD")
+    (repo / "untracked.txt").write_text("u\n")
+    (repo / "image").write_bytes(b"\0\1")
+    digests = [(await reader.diff(str(repo), base, LIMIT)).digest]
+    os.utime(repo / "a.txt", (1, 1))
+    git(repo, "add", "image")
+    (repo / "sub").chmod(0o700)
+    commit(repo, "all of it")
+    assert (await reader.diff(str(repo), base, LIMIT)).digest == digests[0]
+    for name, content in (("untracked.txt", b"v\n"), ("image", b"\0\2"), ("a.txt", b"one\n"), ("more", b"")):
+        (repo / name).write_bytes(content)
+        digests.append((await reader.diff(str(repo), base, LIMIT)).digest)
+    (repo / "a.txt").chmod(0o755)
+    digests.append((await reader.diff(str(repo), base, LIMIT)).digest)
+    assert len(set(digests)) == 6
+
+
 async def test_without_a_base_everything_is_new(reader: GitRepository, repo: Path, tmp_path: Path) -> None:
     assert (await reader.diff(str(repo), None, LIMIT)).additions == 3
     unborn = tmp_path / "unborn"

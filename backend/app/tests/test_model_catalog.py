@@ -122,7 +122,7 @@ async def test_agents() -> None:
     with pytest.raises(UnknownOpencodeAgent, match="did you mean reviewer") as caught:
         await catalog.check_agent("reviewr", "/p", "/template")
     assert caught.value.errors[0].candidates == ("reviewer",)
-    with pytest.raises(UnknownOpencodeAgent, match="build or plan or reviewer"):
+    with pytest.raises(UnknownOpencodeAgent, match="there are build, plan, reviewer"):
         await catalog.check_agent("zzzz", "/p")
 
 

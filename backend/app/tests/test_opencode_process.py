@@ -13,10 +13,12 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 import pytest
 
+from app.adapters.opencode_attached import AttachedServer
 from app.adapters.opencode_binary import find_binary
 from app.adapters.opencode_children import ProcessIdentity, ServerRecord
 from app.adapters.opencode_environment import ChildSetup
 from app.adapters.opencode_process import STATE_FILE, ManagedSettings, OpenCodeServer
+from app.adapters.opencode_pulse import PulseTiming
 from app.errors import OpencodeUnavailable
 
 Make = Callable[..., OpenCodeServer]
@@ -38,9 +40,13 @@ async def make(tmp_path: Path, binary: Path) -> AsyncIterator[Make]:
     config.write_text('{"model": "a/b"}')
     async with AsyncExitStack() as stack:
 
-        def one(odd: str = "", **extra: str) -> OpenCodeServer:
+        def one(
+            odd: str = "", data_dir: Path = tmp_path, pulse: PulseTiming | None = None, **extra: str
+        ) -> OpenCodeServer:
             setup = ChildSetup(tmp_path / "own", config, {"ODD": odd, **extra})
-            server = OpenCodeServer(ManagedSettings(tmp_path, setup, binary, start_seconds=20))
+            server = OpenCodeServer(
+                ManagedSettings(data_dir, setup, binary, start_seconds=20, pulse=pulse or PulseTiming())
+            )
             stack.push_async_callback(server.stop)
             return server
 
@@ -117,6 +123,70 @@ async def test_its_death_is_noticed_and_a_successor_started_after_its_children_h
     assert record(tmp_path).pid != first.pid
     assert record(tmp_path).password != first.password
     assert not alive(litter)
+
+
+async def test_one_that_lives_and_does_not_answer_is_ended_with_its_children_and_replaced(
+    make: Make, tmp_path: Path
+) -> None:
+    server = await started(make("litter", pulse=PulseTiming(every=0.05, patience=0.2, strikes=2)))
+    first, litter = record(tmp_path), int((tmp_path / "own" / "litter.pid").read_text())
+    os.kill(first.pid, signal.SIGSTOP)
+    async with asyncio.timeout(5):
+        while (said := server.trouble()) is None:
+            await asyncio.sleep(0.01)
+    assert "lived and did not answer" in said
+    async with asyncio.timeout(10):
+        while record_or_none(tmp_path) in (None, first) or not await server.wait_ready(1):
+            await asyncio.sleep(0.05)
+    assert not alive(first.pid)
+    assert not alive(litter)
+
+
+async def test_one_that_is_only_busy_is_left_alone(make: Make, tmp_path: Path) -> None:
+    server = await started(make(pulse=PulseTiming(every=0.05, patience=0.4, strikes=3)))
+    pid = record(tmp_path).pid
+    for _ in range(3):
+        os.kill(pid, signal.SIGSTOP)
+        await asyncio.sleep(0.7)
+        os.kill(pid, signal.SIGCONT)
+        await asyncio.sleep(0.5)
+    assert server.trouble() is None
+    assert alive(record(tmp_path).pid)
+    assert record(tmp_path).pid == pid
+
+
+async def test_an_attached_one_that_hangs_is_down_until_it_goes_on(make: Make, tmp_path: Path) -> None:
+    managed = await started(make())
+    attached = AttachedServer(managed.endpoint().url, check_seconds=0.05, patience=0.3)
+    await attached.start()
+    assert await attached.wait_ready(5)
+    os.kill(record(tmp_path).pid, signal.SIGSTOP)
+    async with asyncio.timeout(5):
+        while attached.trouble() is None:
+            await asyncio.sleep(0.01)
+    assert "did not answer in time" in (attached.trouble() or "")
+    os.kill(record(tmp_path).pid, signal.SIGCONT)
+    assert await attached.wait_ready(5)
+    await attached.stop()
+
+
+async def test_another_data_directory_is_refused_while_the_server_of_a_dead_process_of_ours_lives(
+    make: Make, tmp_path: Path
+) -> None:
+    first = await started(make())
+    left = record(tmp_path)
+    # As kill -9 does it: the lock is free, the server goes on.
+    await first.stop(keep_running=True)
+    other = make(data_dir=tmp_path / "other")
+    (tmp_path / "other").mkdir()
+    await other.start()
+    assert not await other.wait_ready(1)
+    assert f"process {left.pid}, data directory {tmp_path}." in (other.trouble() or "")
+    assert alive(left.pid)
+    heir = await started(make())
+    assert heir.endpoint().url == left.url, "the Paceline of that data directory takes it up"
+    await heir.stop()
+    assert await other.wait_ready(20), "and the other one goes on when it is over"
 
 
 def record_or_none(tmp_path: Path) -> ServerRecord | None:

@@ -117,12 +117,27 @@ async def test_gates_can_be_listed_by_status(api: Api, database: Database) -> No
     assert [gate["status"] for gate in (await get(api, "/approvals", status="pending"))["items"]] == ["pending"]
 
 
+async def test_a_run_shows_every_decision_at_its_gates(api: Api, database: Database) -> None:
+    async with database.sessions.begin() as db:
+        run = await make_pipeline(db, [agent_step(), approval_step(), agent_step(), approval_step()], attempt=2)
+        for attempt, step, decision in ((1, 1, "approve"), (1, 3, "request_changes"), (2, 1, "approve"), (2, 3, None)):
+            gate = {"pipeline_id": run.id, "step_id": run.steps[step].id, "pipeline_attempt": attempt}
+            status = {"approve": "approved", "request_changes": "rejected", None: "pending"}[decision]
+            db.add(Approval(**gate, status=status, decision=decision, requested_at=datetime.now(UTC)))
+            await db.flush()
+    shown = await get(api, f"/pipelines/{run.id}")
+    assert [gate["decision"] for gate in shown["approvals"]] == ["approve", "request_changes", "approve", None]
+    assert shown["approval"] == shown["approvals"][-1]
+
+
 async def test_audit_events_can_be_filtered(api: Api) -> None:
     one, two = [(await api.create()).json()["id"] for _ in range(2)]
     everything = (await get(api, "/audit"))["items"]
     assert [event["type"] for event in everything] == ["pipeline.queued", "pipeline.created", "pipeline.created"]
     assert len((await get(api, "/audit", pipeline_id=one))["items"]) == 1
     assert len((await get(api, "/audit", pipeline_id=two, type="pipeline.queued"))["items"]) == 1
+    both = await get(api, "/audit", type=["pipeline.queued", "pipeline.created"])
+    assert len(both["items"]) == 3
     later = (datetime.now(UTC) + timedelta(minutes=1)).isoformat()
     assert (await get(api, "/audit", since=later))["items"] == []
     assert len((await get(api, "/audit", until=later))["items"]) == 3
@@ -147,6 +162,12 @@ async def test_agents_and_templates_are_read_whole(api: Api) -> None:
     assert "system_prompt_additions" not in agents[0]
     assert (await get(api, "/registry/agents/reviewer"))["system_prompt_additions"] == ""
     template = await get(api, "/registry/pipelines/gated")
+    limits = {"silence_seconds": None, "max_model_calls": None, "retry_total_seconds": None}
+    retry = {"backoff_seconds": None, "max_backoff_seconds": None, "on": None}
+    assert template["steps"][0] == {
+        "type": "agent", "agent": "developer", "description": "", "model": None, "permissions": [],
+        "limits": {"timeout_seconds": 60.0, **limits}, "retry": {"attempts": 2, **retry},
+    }  # fmt: skip
     assert template["steps"][1] == {"type": "approval", "description": "Go on?", "remind_after_hours": 1.0}
     assert (await api.http.get("/registry/agents/nobody")).status_code == 404
     assert (await get(api, "/registry/status"))["problems"] == []

@@ -1,5 +1,6 @@
 """Rows and the queue drifting apart, reminders, and the release of what an abort left behind."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -120,6 +121,29 @@ async def test_a_release_waits_for_opencode_and_closes_the_attempt(database: Dat
     assert await releases.run_release(Release(run.id, 1)) == "released", "twice changes nothing"
 
 
+async def test_a_release_that_two_servers_do_at_once_counts_the_cost_once(database: Database) -> None:
+    run = await held_run(database, "aborted", agent_step(status="aborted"))
+    async with database.sessions.begin() as db:
+        db.add(
+            Attempt(
+                step_id=run.steps[0].id, number=1, pipeline_attempt=1, session_id="ses", message_id="msg",
+                directory="/d", worker="w", prompt="p", started_at=datetime.now(UTC),
+            )
+        )  # fmt: skip
+    both = asyncio.Barrier(2)
+
+    class Together(Runtime):
+        async def read_turn(self, session_id: str) -> MessageResponse:
+            await both.wait()
+            return await super().read_turn(session_id)
+
+    client: Any = Together()
+    releases = Releases(database.sessions, database.reads, client, RecordingEngine(), set())
+    await asyncio.wait_for(asyncio.gather(*(releases.run_release(Release(run.id, 1)) for _ in range(2))), 10)
+    step = (await all_of(database, select(Step)))[0]
+    assert (step.cost, step.tokens["input"]) == (0.5, 7)
+
+
 async def test_a_release_takes_enqueued_segments_away(database: Database) -> None:
     engine = RecordingEngine()
     run = await held_run(database, "aborted")
@@ -147,3 +171,21 @@ async def test_an_open_gate_is_reminded_once_when_it_is_time(database: Database)
         await reconciler(database, RecordingEngine()).remind()
     assert await all_of(database, select(AuditEvent.type)) == ["approval.reminded"]
     assert len([gate for gate in await all_of(database, select(Approval)) if gate.reminded_at]) == 1
+
+
+async def test_a_release_that_waits_for_opencode_does_not_keep_the_others_waiting(database: Database) -> None:
+    runs = [await held_run(database, "aborted") for _ in range(2)]
+    both = asyncio.Event()
+    begun: list[int] = []
+
+    async def run_release(release: Release) -> str:
+        begun.append(release.pipeline_id)
+        if len(begun) == len(runs):
+            both.set()
+        await both.wait()
+        return "released"
+
+    work: Any = SimpleNamespace(run_release=run_release)
+    async with asyncio.timeout(10):
+        await Reconciler(database.sessions, database.reads, RecordingEngine(), work).reconcile()
+    assert sorted(begun) == sorted(run.id for run in runs)

@@ -133,6 +133,19 @@ def test_get_agent_and_get_template() -> None:
         config.get_template("fx")
 
 
+def test_an_unknown_name_that_is_near_none_gets_the_names_that_there_are() -> None:
+    few = RegistryConfig(agents=[agent("developer")], pipelines=[template("fix"), template("plan")])
+    with pytest.raises(UnknownTemplate, match=r"no template 'qqq'; there are fix, plan\.") as refused:
+        few.get_template("qqq")
+    assert refused.value.errors[0].candidates == ("fix", "plan")
+    many = RegistryConfig(agents=[agent("developer"), *(agent(f"role {n:02}") for n in range(12))])
+    with pytest.raises(UnknownAgent, match=r"developer, role 00, .*, role 08 and 3 more\.") as refused_agent:
+        many.get_agent("qqq")
+    assert len(refused_agent.value.errors[0].candidates) == 10
+    with pytest.raises(UnknownTemplate, match=r"no template 'fix'\."):
+        many.get_template("fix")
+
+
 def test_lists_hide_the_instructions_and_the_single_answer_has_them() -> None:
     profile = agent(system_prompt_additions="be kind", default_model="local/echo")
     listed = AgentProfileResponse.model_validate(profile).model_dump()

@@ -195,6 +195,23 @@ def test_mistakes_in_agents(tmp_path: Path, agents: str | bytes, expected: str) 
             "pipelines.yaml:8:49: entry 1 of pipelines ('fix'), step 3, entry 1 of permissions: "
             "unknown key `patern`; did you mean pattern",
         ),
+        (
+            "model: local/echo",
+            "retry: {attemps: 3}",
+            "pipelines.yaml:8:17: entry 1 of pipelines ('fix'), step 3, retry: "
+            "unknown key `attemps`; did you mean attempts?",
+        ),
+        (
+            "model: local/echo",
+            "retry: {on: [stalled, denied]}",
+            "pipelines.yaml:8:31: entry 1 of pipelines ('fix'), step 3, retry, entry 2 of on: must be 'interrupted'",
+        ),
+        (
+            "model: local/echo",
+            "limits: {max_model_calls: many}",
+            "pipelines.yaml:8:35: entry 1 of pipelines ('fix'), step 3, limits, max_model_calls: "
+            "must be a whole number",
+        ),
         ("- type: approval", "- text", "pipelines.yaml:6:9: entry 1 of pipelines ('fix'), step 2: "),
     ],
 )

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +15,6 @@ pytestmark = pytest.mark.contract
 
 PROMPT = '[[tool:bash:{"command":"touch made.txt","description":"make"}]] [[say:Went on.]]'
 STEP = {"agent": "first", "permissions": [{"tool": "bash", "action": "ask"}]}
-
-
-@pytest.fixture
-async def server(tmp_path: Path, database_url: str) -> AsyncIterator[LiveServer]:
-    """A real server on each database."""
-    async with live_server(tmp_path, database_url) as running:
-        yield running
-
-
-@pytest.fixture
-async def sqlite_server(tmp_path: Path, sqlite_url: str) -> AsyncIterator[LiveServer]:
-    """A real server where the database makes no difference."""
-    async with live_server(tmp_path, sqlite_url) as running:
-        yield running
 
 
 async def asking(server: LiveServer, prompt: str = PROMPT, step: dict[str, Any] = STEP) -> tuple[int, dict[str, Any]]:

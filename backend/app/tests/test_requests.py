@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import func, select, update
 
 from app.adapters.database import Database
-from app.models import AgentRequest, AuditEvent, Pipeline, Step
+from app.models import AgentRequest, Attempt, AuditEvent, Pipeline, Step
 from app.schemas.permissions import DEFAULT_RULES, PermissionRule
-from app.schemas.requests import AskedRequest, RequestReply
+from app.schemas.requests import AskedRequest, EarlierRequests, RequestReply
 from app.schemas.runtime import SessionBinding
 from app.services import run_locks, transitions
 from app.services.reconciler import Reconciler
@@ -37,6 +37,14 @@ def question(number: int = 1) -> AskedRequest:
     """A question with two options."""
     return asked(number, opencode_id=f"que_{number}", kind="question", tool="question", patterns=(), metadata={},
                  questions=(QUESTION,))  # fmt: skip
+
+
+def attempt(run: Pipeline, number: int, message_id: str) -> Attempt:
+    """A try at the only step, begun now; no session, so nothing is there to be stopped."""
+    return Attempt(
+        step_id=run.steps[0].id, number=number, pipeline_attempt=1, message_id=message_id,
+        directory="/d", worker="w", prompt="p", started_at=datetime.now(UTC),
+    )  # fmt: skip
 
 
 class World:
@@ -105,6 +113,7 @@ async def world(api: Api, database: Database) -> AsyncIterator[World]:
         directory = await make_directory(db)
         run = await make_pipeline(db, [agent_step(status="running")], directory, status="running")
         directory.holder_id, directory.holder_attempt = run.id, run.attempt
+        db.add(attempt(run, 1, "msg"))
     world = World(api, database, run)
     yield world
     for task in world.waiting:
@@ -171,6 +180,24 @@ async def test_a_question_is_answered_with_one_list_for_each_question(world: Wor
         assert (status, problem["code"]) == (422, "invalid_request")
     assert (await world.answer(number, reply="once", answers=[["pg"]]))[0] == 200
     assert await waiting == RequestReply(reply="once", answers=(("pg",),))
+
+
+async def test_answers_keep_to_what_each_question_allows(world: World) -> None:
+    options = [{"label": "pg"}, {"label": "my"}]
+    questions = ({"question": "One?", "options": options, "custom": False}, {"question": "Any?", "multiple": True},
+                 {"question": "Some?", "options": options, "multiple": True, "custom": False})  # fmt: skip
+    waiting = await world.ask(question().model_copy(update={"questions": questions}))
+    number = await world.open_id()
+    right = [["pg"], ["own words", "more"], ["pg", "my"]]
+    for index, wrong, hint in ((0, ["lite"], "pg, my"), (0, ["pg", "my"], "takes one"), (1, [], "no answer")):
+        answers = [wrong if place == index else answer for place, answer in enumerate(right)]
+        status, problem = await world.answer(number, reply="once", answers=answers)
+        assert (status, problem["errors"][0]["pointer"]) == (422, f"/answers/{index}")
+        assert hint in problem["detail"]
+    assert (await world.answer(number, reply="once", answers=right))[0] == 200
+    reply = await waiting
+    assert reply is not None
+    assert reply.answers == (("pg",), ("own words", "more"), ("pg", "my"))
 
 
 @pytest.mark.parametrize(
@@ -253,7 +280,7 @@ async def test_the_next_process_finds_the_row_and_the_answer(world: World) -> No
     for task in (first, second):
         task.cancel()
     await asyncio.gather(first, second, return_exceptions=True)
-    await world.answer(await world.open_id(), reply="once")
+    assert (await world.answer(await world.open_id(), reply="once"))[0] == 200
     successor = AgentRequests(world.database.sessions, world.database.reads, 60)
     earlier = await successor.earlier(world.binding)
     assert earlier.pending == {"per_2"}
@@ -264,6 +291,18 @@ async def test_the_next_process_finds_the_row_and_the_answer(world: World) -> No
     assert (await world.events()).count("request.asked") == 2
     assert (await world.answer(await world.open_id(), reply="reject", message="No."))[0] == 200
     assert await asyncio.wait_for(again, 5) == RequestReply(reply="reject", message="No.")
+
+
+async def test_the_next_try_does_not_get_the_time_in_which_the_one_before_asked(world: World) -> None:
+    await world.ask(asked(1))
+    await world.answer(await world.open_id(), reply="once")
+    assert (await world.desk.earlier(world.binding)).waited > 0
+    async with world.database.sessions.begin() as db:
+        db.add(attempt(world.run, 2, "msg_2"))
+    second = world.binding.model_copy(update={"message_id": "msg_2"})
+    assert await world.desk.earlier(second) == EarlierRequests()
+    await world.ask(asked(2))
+    assert (await world.desk.earlier(second)).pending == {"per_2"}
 
 
 async def test_what_opencode_no_longer_asks_is_cancelled(world: World) -> None:

@@ -5,12 +5,14 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from app.adapters.opencode_client import ClientTiming, OpenCodeClient, new_message_id
 from app.adapters.opencode_http import EndpointSource
 from app.adapters.opencode_process import OpenCodeServer
+from app.adapters.opencode_pulse import PulseTiming
 from app.adapters.opencode_requests import RequestDesk
 from app.demo.provider import ScriptedProvider
 from app.demo.provider_config import ScriptedModel, ScriptedSetup
@@ -56,9 +58,9 @@ class RealServer:
 
     unit = 1.0
 
-    def __init__(self, real: RealOpenCode) -> None:
+    def __init__(self, real: RealOpenCode, pulse: PulseTiming | None = None) -> None:
         self._real = real
-        self.server = OpenCodeServer(real.settings)
+        self.server = OpenCodeServer(replace(real.settings, pulse=pulse or real.settings.pulse))
         self.source: EndpointSource = self.server
         self.provider = real.provider
 
@@ -168,12 +170,12 @@ async def fake_case(folder: Path) -> AsyncIterator[Case]:
 
 
 @asynccontextmanager
-async def real_case(real: RealOpenCode) -> AsyncIterator[Case]:
-    """A case on the real server, which goes on for the next one."""
+async def real_case(real: RealOpenCode, pulse: PulseTiming | None = None) -> AsyncIterator[Case]:
+    """A case on the real server, which goes on for the next one. `pulse`: when it counts as hung."""
     for left in real.project.iterdir():
         left.unlink()
     async with AsyncExitStack() as stack:
-        server = RealServer(real)
+        server = RealServer(real, pulse)
         await server.server.start()
         stack.push_async_callback(server.server.stop, keep_running=True)
         await server.come_back()

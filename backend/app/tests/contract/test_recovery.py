@@ -1,16 +1,22 @@
 """After a death on either side: answers are adopted, turns joined, lost work is done again under the same id."""
 
 import asyncio
+import os
+import signal
 import time
+from contextlib import suppress
 
 import pytest
 
 from app.adapters.opencode_client import ClientTiming
+from app.adapters.opencode_pulse import PulseTiming
 from app.errors import OpencodeUnavailable, TimedOut
 from app.schemas.runtime import StepLimits
 from app.tests.contract.faults import without_events
-from app.tests.contract.runtimes import Case
+from app.tests.contract.real_opencode import RealOpenCode
+from app.tests.contract.runtimes import Case, real_case
 from app.tests.contract.test_turns import tool
+from app.tests.factories import eventually
 
 
 async def test_an_answer_that_came_while_we_were_away_is_adopted(case: Case) -> None:
@@ -101,3 +107,32 @@ async def test_a_turn_without_events_still_ends(case: Case) -> None:
         answer = await client.send_message(session, order, "asker", "scripted/alpha")
     assert answer.text == "found by polling"
     assert answer.denied_requests == ("bash: touch asked",)
+
+
+@pytest.mark.contract
+async def test_an_opencode_that_hangs_in_mid_turn_is_replaced_and_the_turn_is_done_again(
+    real_opencode: RealOpenCode,
+) -> None:
+    quick = PulseTiming(every=0.2, patience=2, strikes=3)
+    async with real_case(real_opencode, quick) as case:
+        session, _ = await case.session()
+        order = "[[slow:20:0.1]] said by the successor"
+        waiting = asyncio.create_task(case.client.send_message(session, order, "writer", "scripted/alpha"))
+        await case.until_called(order)
+        hung = real_opencode.record()
+        os.kill(hung.pid, signal.SIGSTOP)
+        with pytest.raises(OpencodeUnavailable):
+            await waiting
+
+        # The prompt may find out before the pulse does.
+        async def replaced() -> bool:
+            with suppress(RuntimeError):
+                return real_opencode.record().pid != hung.pid
+            return False
+
+        await eventually(replaced, 60)
+        assert not hung.identity.alive(), "never two of them on one folder"
+        await case.server.come_back()
+        answer = await case.client.send_message(session, order, "writer", "scripted/alpha")
+        assert (answer.finish, answer.resent) == ("stop", True)
+        assert len(case.calls(order)) == 2

@@ -3,12 +3,13 @@
 import asyncio
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from app.adapters.opencode_client import ClientTiming
 from app.adapters.opencode_turn import TurnTiming
-from app.errors import UnknownModel, UnknownOpencodeAgent
+from app.errors import OpencodeRefusal, UnknownModel, UnknownOpencodeAgent
 from app.schemas.runtime import ModelKind, StepLimits, Tokens
 from app.tests.contract.faults import without_events
 from app.tests.contract.runtimes import Case
@@ -212,3 +213,10 @@ async def test_the_lists_say_what_can_be_picked(case: Case) -> None:
 async def test_a_step_may_answer_without_any_limit_being_close(case: Case) -> None:
     limits = StepLimits(model_calls=1, budget_usd=1, wall_clock=60, silence=60, retry_total=0)
     assert (await case.send("[[say:within limits]]", limits=limits)).text == "within limits"
+
+
+async def test_a_broken_configuration_in_the_directory_is_refused_with_its_place(case: Case, tmp_path: Path) -> None:
+    (tmp_path / "opencode.json").write_text('{ broken "apiKey": "sk-canary"')
+    with pytest.raises(OpencodeRefusal, match=r"opencode.json is not valid: .* at line 1, column") as refused:
+        await case.session(directory=tmp_path)
+    assert "sk-canary" not in refused.value.detail
