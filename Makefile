@@ -13,12 +13,14 @@ PAGE_SOURCES := $(shell find frontend/src frontend/public -type f -not -name '*.
 	frontend/index.html frontend/vite.config.ts frontend/tsconfig.json frontend/tsconfig.app.json \
 	frontend/tsconfig.base.json
 REPORTS := $(CURDIR)/.reports
+# The tests of the back end mostly wait for processes that they kill: one more at a time than there are cores.
+TEST_PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1)
 
 # Answers that some machines set otherwise: npx must never fetch a package that only has a tool's name.
 export npm_config_yes := false
 export NX_NO_CLOUD := true
 
-.PHONY: help setup demo test test-backend test-frontend e2e drift schema budget ci bench wheel lock clean \
+.PHONY: help setup demo chaos test test-backend test-frontend e2e drift schema budget ci bench wheel lock clean \
 	lint lint-python lint-layers lint-rules lint-lock lint-page types types-backend types-frontend
 
 help: ## list the targets
@@ -65,7 +67,7 @@ test: test-backend test-frontend ## every test but the browser's
 
 test-backend: setup
 	@mkdir -p $(REPORTS) && rm -f $(REPORTS)/backend.xml
-	@cd backend && ../$(BIN)/pytest --junit-xml=$(REPORTS)/backend.xml
+	@cd backend && ../$(BIN)/pytest -n $(TEST_PROCESSES) --dist worksteal --junit-xml=$(REPORTS)/backend.xml
 
 test-frontend: $(INSTALLED)
 	@mkdir -p $(REPORTS) && rm -f $(REPORTS)/frontend.xml
@@ -110,6 +112,9 @@ schema: $(INSTALLED) ## write the page's types anew from the API
 
 budget: setup ## what a browser loads first stays small
 	@node scripts/check_budget.mjs
+
+chaos: setup ## kill the server, race its clients, feed it garbage: minutes (SEED=n repeats one, WRITE=1 keeps the figures)
+	@cd backend && ../$(BIN)/python -m app.tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(WRITE),--write) $(CHAOS)
 
 ci: setup ## everything above, each once; ends with the number of tests
 	@rm -rf $(REPORTS)
