@@ -3,6 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Outlet, useLocation, useNavigate } from "@tanstack/react-router";
 import { lazy, Suspense, useEffect, useRef, useState } from "react";
 import { Loading, Notice } from "@/components/notice";
+import { HealthBanner } from "@/features/health/health-banner";
 import { sessionOptions } from "@/features/session/api";
 import { LoginPage } from "@/features/session/login-page";
 import { sentenceOf } from "@/lib/api";
@@ -42,6 +43,7 @@ function Frame() {
       </a>
       <SideBar onKeys={() => setKeysOpen(true)} />
       <main id="main" ref={main} tabIndex={-1}>
+        <HealthBanner />
         <Outlet />
       </main>
       {keysOpen && (

@@ -9,6 +9,7 @@ import {
   dollars,
   duration,
   elapsed,
+  exactDollars,
   ordinal,
   plural,
   shortSpan,
@@ -60,6 +61,14 @@ describe("numbers", () => {
     expect(dollars(0.004)).toBe("<$0.01");
     expect(dollars(0)).toBe("$0.00");
     expect(dollars(1.9)).toBe("$1.90");
+    expect([0, 0.25, 2, 0.0042, 0.00002, 1.00421].map(exactDollars)).toEqual([
+      "$0.00",
+      "$0.25",
+      "$2.00",
+      "$0.0042",
+      "$0.00002",
+      "$1.0042",
+    ]);
   });
 
   it("shortens counts without rounding up to 1000k", () => {

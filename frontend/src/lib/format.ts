@@ -46,9 +46,10 @@ export function dollars(cost: number): string {
   return cost > 0 && cost < 0.01 ? "<$0.01" : `$${cost.toFixed(2)}`;
 }
 
-/** The cost in full: at least four digits after the point. */
+/** A sum in full: two to four digits after the point, more where those alone would be a false 0. */
 export function exactDollars(cost: number): string {
-  return `$${cost.toFixed(4)}`;
+  const text = cost > 0 && cost < 0.00005 ? cost.toFixed(10) : cost.toFixed(4);
+  return `$${text.replace(/(\.\d\d\d*?)0+$/, "$1")}`;
 }
 
 /** `940`, `48.2k`, `1.3M`. */

@@ -1,5 +1,5 @@
 // What each status is called and how it is toned; the one place for these words.
-import type { RunStatus, StepStatus } from "@/types/api";
+import type { RunSummary, StepStatus } from "@/types/api";
 import { ordinal } from "./format";
 
 export type Tone = "run" | "wait" | "ok" | "bad" | "idle";
@@ -43,8 +43,15 @@ export function stepWord(status: StepStatus): string {
   return WORDS[status];
 }
 
+/** The status whose sign a run gets: one that is held or waits for a place is not at work, whatever its status. */
+export function runSign(run: Pick<RunSummary, "status" | "waiting_for">): RunSummary["status"] {
+  return run.waiting_for === "paused" || run.waiting_for === "limit" ? "pending" : run.status;
+}
+
 /** A run's status as words: its place in the queue, and "Rejected" for a failure that a person decided. */
-export function runWord(run: { status: RunStatus; error_code: string | null; queue_position: number | null }): string {
+export function runWord(run: Pick<RunSummary, "status" | "error_code" | "queue_position" | "waiting_for">): string {
+  if (run.waiting_for === "paused") return "Held";
+  if (run.waiting_for === "limit") return "Queued";
   if (run.status === "pending") {
     return run.queue_position === null ? "Starting" : `Queued · ${ordinal(run.queue_position)}`;
   }

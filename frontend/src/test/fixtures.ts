@@ -4,8 +4,10 @@ import type {
   AgentRequest,
   Approval,
   Attempt,
+  AuditEvent,
   Diff,
   Handoff,
+  Health,
   Model,
   OpencodeHealth,
   Run,
@@ -44,6 +46,10 @@ export function aStep(change: Partial<Step> = {}): Step {
     tokens: NO_TOKENS,
     cost: null,
     attempts: 0,
+    note: null,
+    attempts_made: 0,
+    attempts_allowed: 1,
+    retry_at: null,
     latest_handoff: null,
     ...change,
   };
@@ -80,6 +86,7 @@ export function aRun(change: Partial<Run> = {}): Run {
     base_commit: "4f1c2d9e8b7a6f5e4d3c2b1a0f9e8d7c6b5a4f3e",
     attempt: 1,
     queue_position: null,
+    waiting_for: null,
     waiting_reason: null,
     created_at: at(0),
     started_at: at(0.4),
@@ -91,13 +98,15 @@ export function aRun(change: Partial<Run> = {}): Run {
     max_cost_usd: null,
     requests: [],
     approval: null,
+    approvals: [],
     steps: [aStep()],
     ...change,
   };
 }
 
 export function aSummary(change: Partial<RunSummary> = {}): RunSummary {
-  const { prompt, base_commit, warnings, max_cost_usd, approval, waiting_reason, requests, steps, ...head } = aRun();
+  const { prompt, base_commit, warnings, max_cost_usd, approval, approvals, waiting_reason, requests, steps, ...head } =
+    aRun();
   return { ...head, steps, ...change };
 }
 
@@ -151,6 +160,19 @@ export function anApproval(change: Partial<Approval> = {}): Approval {
     reminded_at: null,
     decision: null,
     return_to: null,
+    ...change,
+  };
+}
+
+export function anEvent(change: Partial<AuditEvent> = {}): AuditEvent {
+  return {
+    id: 1,
+    at: at(0),
+    type: "pipeline.created",
+    actor: "ada",
+    pipeline_id: 42,
+    step_id: null,
+    payload: {},
     ...change,
   };
 }
@@ -212,6 +234,7 @@ export function aDiff(change: Partial<Diff> = {}): Diff {
     available: true,
     reason: null,
     base: "4f1c2d9e8b7a",
+    digest: null,
     text: DIFF_TEXT,
     files: 1,
     additions: 1,
@@ -226,28 +249,38 @@ export const AGENTS: Agent[] = [
   { name: "senior_reviewer", description: "Reviews", opencode_agent: "plan", default_model: "openai/gpt-5.2" },
 ];
 
+function agentStep(agent: string, description: string, model: string | null): Template["steps"][number] {
+  return { type: "agent", agent, description, model, permissions: [], limits: null, retry: null };
+}
+
 export const TEMPLATES: Template[] = [
   {
     name: "quick_fix",
     description: "developer, approval, reviewer",
     steps: [
-      {
-        type: "agent",
-        agent: "developer",
-        description: "Implement the fix",
-        model: "anthropic/claude-opus-4-5",
-        permissions: [],
-      },
+      agentStep("developer", "Implement the fix", "anthropic/claude-opus-4-5"),
       { type: "approval", description: "Is the fix good enough?", remind_after_hours: null },
-      { type: "agent", agent: "senior_reviewer", description: "Review the fix", model: null, permissions: [] },
+      agentStep("senior_reviewer", "Review the fix", null),
     ],
   },
   {
     name: "issue_only",
     description: "a well-formed issue, no code",
-    steps: [{ type: "agent", agent: "developer", description: "Write the issue", model: null, permissions: [] }],
+    steps: [agentStep("developer", "Write the issue", null)],
   },
 ];
+
+export const SERVER_HEALTH: Health = {
+  status: "ok",
+  version: "0.1.0",
+  opencode: "ready",
+  database: "ok",
+  reason: null,
+  registry: "ok",
+  queued: 0,
+  active: 0,
+  paused: false,
+};
 
 export const HEALTH: OpencodeHealth = {
   state: "ready",

@@ -23,10 +23,13 @@ export type ModelOrigin = NonNullable<Step["model_origin"]>;
 
 export type Handoff = NonNullable<Step["latest_handoff"]>;
 export type Approval = Schemas["ApprovalResponse"];
+export type AuditEvent = Schemas["AuditEventResponse"];
+export type AuditType = AuditEvent["type"];
 export type AgentRequest = Schemas["AgentRequestResponse"];
 export type Question = AgentRequest["details"]["questions"][number];
 
 export type ApproveBody = Schemas["ApproveRequest"];
+export type RejectBody = Schemas["GateRequest"];
 export type ChangesBody = Schemas["ChangesRequest"];
 export type RestartBody = Schemas["RestartRequest"];
 export type AnswerBody = Schemas["AnswerRequest"];
@@ -48,21 +51,13 @@ export type TemplateStep = Template["steps"][number];
 
 export type RegistryProblem = Schemas["RegistryProblem"];
 
+export type Health = Schemas["HealthResponse"];
+export type Queue = Schemas["QueueResponse"];
 export type OpencodeHealth = Schemas["OpencodeHealthResponse"];
 
-// The document that every refusal is (application/problem+json); the API's description does not list it yet.
-export interface ProblemError {
-  pointer: string;
-  message: string;
-  candidates?: string[] | null;
-}
-export interface Problem {
-  title: string;
-  status: number;
-  code: string;
-  detail: string;
-  errors?: ProblemError[];
-}
+// The document that every refusal is (application/problem+json).
+export type Problem = Schemas["Problem"];
+export type ProblemError = Problem["errors"][number];
 
 export type AuditFrame = Schemas["AuditFrame"];
 export type DeltaFrame = Schemas["DeltaFrame"];

@@ -33,7 +33,7 @@ export interface paths {
         };
         /**
          * List Audit Events
-         * @description Events, newest first; `since` is included, `until` is not.
+         * @description Events, newest first. `type` may be repeated; `since` is included, `until` is not.
          */
         get: operations["list_audit_events"];
         put?: never;
@@ -187,6 +187,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/health/workers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Workers
+         * @description The servers that share a PostgreSQL database, and whether they live.
+         */
+        get: operations["list_workers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/login": {
         parameters: {
             query?: never;
@@ -247,6 +267,8 @@ export interface paths {
         /**
          * Create Pipeline
          * @description Create a run and start it, or put it in line for its directory.
+         *
+         *     The same request again with the same `Idempotency-Key` creates nothing and answers with the first one's run.
          */
         post: operations["create_pipeline"];
         delete?: never;
@@ -284,7 +306,7 @@ export interface paths {
         };
         /**
          * Get Pipeline
-         * @description One run with its steps, hand-offs and newest gate.
+         * @description One run with its steps, hand-offs and gates.
          */
         get: operations["get_pipeline"];
         put?: never;
@@ -469,6 +491,66 @@ export interface paths {
         get: operations["list_attempts"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/queue": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Queue
+         * @description Whether the queue is paused, how many steps are at work, and which runs wait for what.
+         */
+        get: operations["get_queue"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/queue/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Pause Queue
+         * @description Let no step begin from now on; those at work finish. A paused queue stays as it is, with its first reason.
+         */
+        post: operations["pause_queue"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/queue/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Resume Queue
+         * @description Let steps begin again, in the order in which their runs parked. Changes nothing when it is not paused.
+         */
+        post: operations["resume_queue"];
         delete?: never;
         options?: never;
         head?: never;
@@ -712,6 +794,7 @@ export interface components {
              * @default
              */
             description: string;
+            limits?: components["schemas"]["LimitsOfStep"] | null;
             /** Model */
             model?: string | null;
             /**
@@ -719,6 +802,7 @@ export interface components {
              * @default []
              */
             permissions: components["schemas"]["PermissionRule"][];
+            retry?: components["schemas"]["RetryOfStep"] | null;
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -818,10 +902,14 @@ export interface components {
          * @description Body of approve; optional. `handoff` replaces what goes on, both versions are kept.
          */
         ApproveRequest: {
+            /** Approval Id */
+            approval_id?: number | null;
             /** Comment */
             comment?: string | null;
             /** Handoff */
             handoff?: string | null;
+            /** Seen */
+            seen?: string | null;
             /** Step Models */
             step_models?: {
                 [key: string]: string;
@@ -897,7 +985,7 @@ export interface components {
              * Type
              * @enum {string}
              */
-            type: "pipeline.created" | "pipeline.queued" | "pipeline.started" | "pipeline.waiting" | "pipeline.resumed" | "pipeline.done" | "pipeline.failed" | "pipeline.aborted" | "pipeline.restarted" | "pipeline.recovered" | "step.started" | "step.waiting" | "step.resumed" | "step.done" | "step.failed" | "step.skipped" | "step.aborted" | "step.reset" | "step.model_changed" | "handoff.edited" | "approval.requested" | "approval.reminded" | "approval.approved" | "approval.rejected" | "approval.changes_requested" | "approval.cancelled" | "request.asked" | "request.answered" | "request.denied" | "request.expired" | "request.cancelled" | "registry.reloaded" | "registry.rejected" | "pipeline.pruned" | "retention.applied";
+            type: "pipeline.created" | "pipeline.queued" | "pipeline.started" | "pipeline.waiting" | "pipeline.resumed" | "pipeline.done" | "pipeline.failed" | "pipeline.aborted" | "pipeline.restarted" | "pipeline.recovered" | "pipeline.parked" | "pipeline.unparked" | "step.started" | "step.waiting" | "step.interrupted" | "step.resumed" | "step.done" | "step.failed" | "step.skipped" | "step.aborted" | "step.reset" | "step.retry_scheduled" | "step.model_changed" | "handoff.edited" | "approval.requested" | "approval.reminded" | "approval.approved" | "approval.rejected" | "approval.changes_requested" | "approval.cancelled" | "request.asked" | "request.answered" | "request.denied" | "request.expired" | "request.cancelled" | "queue.paused" | "queue.resumed" | "registry.reloaded" | "registry.rejected" | "pipeline.pruned" | "retention.applied";
         };
         /**
          * AuditFrame
@@ -939,6 +1027,8 @@ export interface components {
          * @description Body of request-changes: what shall change, and which step does it (default: the agent step before the gate).
          */
         ChangesRequest: {
+            /** Approval Id */
+            approval_id?: number | null;
             /** Comment */
             comment: string;
             /** Step */
@@ -971,7 +1061,7 @@ export interface components {
         };
         /**
          * DecisionRequest
-         * @description Body of reject and abort; optional. Unknown keys are ignored.
+         * @description Body of abort; optional. Unknown keys are ignored.
          */
         DecisionRequest: {
             /** Comment */
@@ -1022,6 +1112,8 @@ export interface components {
             base: string | null;
             /** Deletions */
             deletions: number;
+            /** Digest */
+            digest: string | null;
             /** Files */
             files: number;
             /** Reason */
@@ -1049,10 +1141,15 @@ export interface components {
             state?: components["schemas"]["StateFrame"] | null;
             tool?: components["schemas"]["ToolFrame"] | null;
         };
-        /** HTTPValidationError */
-        HTTPValidationError: {
-            /** Detail */
-            detail?: components["schemas"]["ValidationError"][];
+        /**
+         * GateRequest
+         * @description Body of reject; optional.
+         */
+        GateRequest: {
+            /** Approval Id */
+            approval_id?: number | null;
+            /** Comment */
+            comment?: string | null;
         };
         /**
          * HandoffResponse
@@ -1105,6 +1202,8 @@ export interface components {
              * @enum {string}
              */
             opencode: "starting" | "ready" | "down" | "stopped";
+            /** Paused */
+            paused: boolean;
             /** Queued */
             queued: number;
             /** Reason */
@@ -1121,6 +1220,20 @@ export interface components {
             status: "ok" | "starting" | "unavailable";
             /** Version */
             version: string;
+        };
+        /**
+         * LimitsOfStep
+         * @description Limits of one step; what is left out comes from the settings.
+         */
+        LimitsOfStep: {
+            /** Max Model Calls */
+            max_model_calls?: number | null;
+            /** Retry Total Seconds */
+            retry_total_seconds?: number | null;
+            /** Silence Seconds */
+            silence_seconds?: number | null;
+            /** Timeout Seconds */
+            timeout_seconds?: number | null;
         };
         /**
          * LivePart
@@ -1216,6 +1329,14 @@ export interface components {
             version: string | null;
         };
         /**
+         * PauseRequest
+         * @description Why the queue is paused, for those who find it so.
+         */
+        PauseRequest: {
+            /** Reason */
+            reason?: string | null;
+        };
+        /**
          * PermissionRule
          * @description One rule. `pattern` is about what the tool is used on: the command of bash, the path of edit and read.
          */
@@ -1277,6 +1398,8 @@ export interface components {
          */
         PipelineResponse: {
             approval: components["schemas"]["ApprovalResponse"] | null;
+            /** Approvals */
+            approvals: components["schemas"]["ApprovalResponse"][];
             /** Attempt */
             attempt: number;
             /** Base Commit */
@@ -1322,6 +1445,8 @@ export interface components {
             /** Title */
             title: string;
             tokens: components["schemas"]["Tokens"];
+            /** Waiting For */
+            waiting_for: ("directory" | "limit" | "paused" | "retry") | null;
             /** Waiting Reason */
             waiting_reason: string | null;
             /** Warnings */
@@ -1371,8 +1496,40 @@ export interface components {
             /** Title */
             title: string;
             tokens: components["schemas"]["Tokens"];
+            /** Waiting For */
+            waiting_for: ("directory" | "limit" | "paused" | "retry") | null;
             /** Working Dir */
             working_dir: string;
+        };
+        /**
+         * Problem
+         * @description `code` is stable, `detail` is one sentence that says what to do next.
+         */
+        Problem: {
+            /** Code */
+            code: string;
+            /** Detail */
+            detail: string;
+            /** Errors */
+            errors: components["schemas"]["ProblemPlace"][];
+            /** Status */
+            status: number;
+            /** Title */
+            title: string;
+            /** Type */
+            type: string;
+        };
+        /**
+         * ProblemPlace
+         * @description One wrong place in a request: a JSON pointer, a sentence, and sometimes what was probably meant.
+         */
+        ProblemPlace: {
+            /** Candidates */
+            candidates?: string[] | null;
+            /** Message */
+            message: string;
+            /** Pointer */
+            pointer: string;
         };
         /**
          * Question
@@ -1411,6 +1568,29 @@ export interface components {
             description: string;
             /** Label */
             label: string;
+        };
+        /**
+         * QueueResponse
+         * @description The queue as it is now.
+         */
+        QueueResponse: {
+            /** Active Steps */
+            active_steps: number;
+            /** Asking Steps */
+            asking_steps: number;
+            /** Drained */
+            drained: boolean;
+            /** Max Active Steps */
+            max_active_steps: number;
+            /** Paused */
+            paused: boolean;
+            /** Paused At */
+            paused_at: string | null;
+            /** Paused By */
+            paused_by: string | null;
+            /** Reason */
+            reason: string | null;
+            waiting: components["schemas"]["WaitingRuns"];
         };
         /**
          * RegistryProblem
@@ -1527,6 +1707,20 @@ export interface components {
             older_than_days: number;
         };
         /**
+         * RetryOfStep
+         * @description How often one step is tried, and how long it waits between; what is left out comes from the settings.
+         */
+        RetryOfStep: {
+            /** Attempts */
+            attempts?: number | null;
+            /** Backoff Seconds */
+            backoff_seconds?: number | null;
+            /** Max Backoff Seconds */
+            max_backoff_seconds?: number | null;
+            /** On */
+            on?: ("interrupted" | "stalled" | "timed_out" | "provider_error" | "retries_exhausted" | "empty_output")[] | null;
+        };
+        /**
          * SnapshotFrame
          * @description `event: snapshot`: all that a running step has shown so far; sent for each on connect.
          */
@@ -1546,7 +1740,7 @@ export interface components {
              * State
              * @enum {string}
              */
-            state: "busy" | "retry" | "waiting" | "idle";
+            state: "busy" | "retry" | "waiting" | "interrupted" | "idle";
             /** Step Id */
             step_id: number | null;
             /**
@@ -1558,7 +1752,7 @@ export interface components {
         };
         /**
          * StateFrame
-         * @description `event: state`: what the step's session does now; `detail` has the provider's words on retry.
+         * @description `event: state`: what the step's session does now; `detail` has the words of the provider or about OpenCode.
          */
         StateFrame: {
             /**
@@ -1574,7 +1768,7 @@ export interface components {
              * State
              * @enum {string}
              */
-            state: "busy" | "retry" | "waiting" | "idle";
+            state: "busy" | "retry" | "waiting" | "interrupted" | "idle";
             /** Step Id */
             step_id: number | null;
             /**
@@ -1597,6 +1791,8 @@ export interface components {
             model: string | null;
             /** Order Index */
             order_index: number;
+            /** Retry At */
+            retry_at: string | null;
             /**
              * Status
              * @enum {string}
@@ -1619,6 +1815,10 @@ export interface components {
             agent_name: string | null;
             /** Attempts */
             attempts: number;
+            /** Attempts Allowed */
+            attempts_allowed: number;
+            /** Attempts Made */
+            attempts_made: number;
             /** Cost */
             cost: number | null;
             /** Description */
@@ -1636,10 +1836,14 @@ export interface components {
             model: string | null;
             /** Model Origin */
             model_origin: ("run" | "custom_step" | "template" | "agent" | "opencode") | null;
+            /** Note */
+            note: string | null;
             /** Order Index */
             order_index: number;
             /** Resolved Model */
             resolved_model: string | null;
+            /** Retry At */
+            retry_at: string | null;
             /** Started At */
             started_at: string | null;
             /**
@@ -1846,21 +2050,185 @@ export interface components {
             /** Status Code */
             status_code?: number | null;
         };
-        /** ValidationError */
-        ValidationError: {
-            /** Context */
-            ctx?: Record<string, never>;
-            /** Input */
-            input?: unknown;
-            /** Location */
-            loc: (string | number)[];
-            /** Message */
-            msg: string;
-            /** Error Type */
-            type: string;
+        /**
+         * WaitingRun
+         * @description A run that could go on if it were not for `why`.
+         */
+        WaitingRun: {
+            /** Pipeline Id */
+            pipeline_id: number;
+            /** Position */
+            position: number;
+            /** Title */
+            title: string;
+            /**
+             * Why
+             * @enum {string}
+             */
+            why: "directory" | "limit" | "paused" | "retry";
+        };
+        /**
+         * WaitingRuns
+         * @description Everything that waits, the first 200 by name.
+         */
+        WaitingRuns: {
+            /** Count */
+            count: number;
+            /** Items */
+            items: components["schemas"]["WaitingRun"][];
+        };
+        /**
+         * WorkerList
+         * @description The servers of the last day, the newest first; none on SQLite, which has one server.
+         */
+        WorkerList: {
+            /** Items */
+            items: components["schemas"]["WorkerResponse"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
+        /**
+         * WorkerResponse
+         * @description A server that works on the same PostgreSQL database. Times are the database's.
+         */
+        WorkerResponse: {
+            /** Answers */
+            answers: boolean;
+            /**
+             * Heartbeat At
+             * Format: date-time
+             */
+            heartbeat_at: string;
+            /** Hostname */
+            hostname: string;
+            /** Id */
+            id: string;
+            /** Opencode */
+            opencode: string | null;
+            /** Pid */
+            pid: number;
+            /**
+             * Started At
+             * Format: date-time
+             */
+            started_at: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "living" | "stopped" | "lost";
         };
     };
-    responses: never;
+    responses: {
+        /** @description The body is not JSON. */
+        Problem400: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description No or a wrong token. */
+        Problem401: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description A write with the browser's login came from another page. */
+        Problem403: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description There is no such thing. */
+        Problem404: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The state of the run forbids it; `detail` names the state. */
+        Problem409: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The body or the prompt is too large. */
+        Problem413: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The body is not declared as JSON. */
+        Problem415: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The Host header is not on the list. */
+        Problem421: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The request does not fit; `errors` names the places. */
+        Problem422: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description A defect of Paceline. */
+        Problem500: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description A part of the system is down; the same call works later. */
+        Problem503: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description No space left for the database. */
+        Problem507: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+    };
     parameters: never;
     requestBodies: never;
     headers: never;
@@ -1890,15 +2258,12 @@ export interface operations {
                     "application/json": components["schemas"]["ApprovalPage"];
                 };
             };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
+            401: components["responses"]["Problem401"];
+            421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     list_audit_events: {
@@ -1906,7 +2271,7 @@ export interface operations {
             query?: {
                 pipeline_id?: number | null;
                 step_id?: number | null;
-                type?: ("pipeline.created" | "pipeline.queued" | "pipeline.started" | "pipeline.waiting" | "pipeline.resumed" | "pipeline.done" | "pipeline.failed" | "pipeline.aborted" | "pipeline.restarted" | "pipeline.recovered" | "step.started" | "step.waiting" | "step.resumed" | "step.done" | "step.failed" | "step.skipped" | "step.aborted" | "step.reset" | "step.model_changed" | "handoff.edited" | "approval.requested" | "approval.reminded" | "approval.approved" | "approval.rejected" | "approval.changes_requested" | "approval.cancelled" | "request.asked" | "request.answered" | "request.denied" | "request.expired" | "request.cancelled" | "registry.reloaded" | "registry.rejected" | "pipeline.pruned" | "retention.applied") | null;
+                type?: ("pipeline.created" | "pipeline.queued" | "pipeline.started" | "pipeline.waiting" | "pipeline.resumed" | "pipeline.done" | "pipeline.failed" | "pipeline.aborted" | "pipeline.restarted" | "pipeline.recovered" | "pipeline.parked" | "pipeline.unparked" | "step.started" | "step.waiting" | "step.interrupted" | "step.resumed" | "step.done" | "step.failed" | "step.skipped" | "step.aborted" | "step.reset" | "step.retry_scheduled" | "step.model_changed" | "handoff.edited" | "approval.requested" | "approval.reminded" | "approval.approved" | "approval.rejected" | "approval.changes_requested" | "approval.cancelled" | "request.asked" | "request.answered" | "request.denied" | "request.expired" | "request.cancelled" | "queue.paused" | "queue.resumed" | "registry.reloaded" | "registry.rejected" | "pipeline.pruned" | "retention.applied")[] | null;
                 since?: string | null;
                 until?: string | null;
                 limit?: number;
@@ -1927,15 +2292,12 @@ export interface operations {
                     "application/json": components["schemas"]["AuditPage"];
                 };
             };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
+            401: components["responses"]["Problem401"];
+            421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     export_audit_events: {
@@ -1962,15 +2324,12 @@ export interface operations {
                     "text/markdown": unknown;
                 };
             };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
+            401: components["responses"]["Problem401"];
+            421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     apply_retention: {
@@ -1995,15 +2354,16 @@ export interface operations {
                     "application/json": components["schemas"]["RetentionResponse"];
                 };
             };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     stream_events: {
@@ -2028,15 +2388,12 @@ export interface operations {
                     "text/event-stream": unknown;
                 };
             };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
+            401: components["responses"]["Problem401"];
+            421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     describe_frames: {
@@ -2057,6 +2414,11 @@ export interface operations {
                     "application/json": components["schemas"]["EventFrames"];
                 };
             };
+            401: components["responses"]["Problem401"];
+            421: components["responses"]["Problem421"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     get_health: {
@@ -2077,6 +2439,19 @@ export interface operations {
                     "application/json": components["schemas"]["HealthResponse"];
                 };
             };
+            401: components["responses"]["Problem401"];
+            421: components["responses"]["Problem421"];
+            500: components["responses"]["Problem500"];
+            /** @description No work can be taken; it says why. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HealthResponse"];
+                };
+            };
+            507: components["responses"]["Problem507"];
         };
     };
     get_opencode_health: {
@@ -2097,6 +2472,11 @@ export interface operations {
                     "application/json": components["schemas"]["OpencodeHealthResponse"];
                 };
             };
+            401: components["responses"]["Problem401"];
+            421: components["responses"]["Problem421"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     start_opencode: {
@@ -2117,6 +2497,40 @@ export interface operations {
                     "application/json": components["schemas"]["OpencodeHealthResponse"];
                 };
             };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            421: components["responses"]["Problem421"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    list_workers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkerList"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            421: components["responses"]["Problem421"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     login: {
@@ -2139,15 +2553,16 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     logout: {
@@ -2166,6 +2581,15 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            421: components["responses"]["Problem421"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     list_models: {
@@ -2188,15 +2612,12 @@ export interface operations {
                     "application/json": components["schemas"]["ModelList"];
                 };
             };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
+            401: components["responses"]["Problem401"];
+            421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     list_pipelines: {
@@ -2223,21 +2644,21 @@ export interface operations {
                     "application/json": components["schemas"]["PipelinePage"];
                 };
             };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
+            401: components["responses"]["Problem401"];
+            421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     create_pipeline: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 200 visible ASCII characters, a new one for each run that is wanted, such as a UUID. */
+                "idempotency-key"?: string | null;
+            };
             path?: never;
             cookie?: never;
         };
@@ -2256,15 +2677,16 @@ export interface operations {
                     "application/json": components["schemas"]["PipelineResponse"];
                 };
             };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     list_conflicts: {
@@ -2287,15 +2709,12 @@ export interface operations {
                     "application/json": components["schemas"]["ConflictList"];
                 };
             };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
+            401: components["responses"]["Problem401"];
+            421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     get_pipeline: {
@@ -2318,15 +2737,13 @@ export interface operations {
                     "application/json": components["schemas"]["PipelineResponse"];
                 };
             };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
+            401: components["responses"]["Problem401"];
+            404: components["responses"]["Problem404"];
+            421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     abort_pipeline: {
@@ -2353,15 +2770,18 @@ export interface operations {
                     "application/json": components["schemas"]["PipelineResponse"];
                 };
             };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     approve_pipeline: {
@@ -2388,15 +2808,18 @@ export interface operations {
                     "application/json": components["schemas"]["PipelineResponse"];
                 };
             };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     get_diff: {
@@ -2419,21 +2842,22 @@ export interface operations {
                     "application/json": components["schemas"]["DiffResponse"];
                 };
             };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
+            401: components["responses"]["Problem401"];
+            404: components["responses"]["Problem404"];
+            421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     duplicate_pipeline: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 200 visible ASCII characters, a new one for each run that is wanted, such as a UUID. */
+                "idempotency-key"?: string | null;
+            };
             path: {
                 pipeline_id: number;
             };
@@ -2450,15 +2874,18 @@ export interface operations {
                     "application/json": components["schemas"]["PipelineResponse"];
                 };
             };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     reject_pipeline: {
@@ -2472,7 +2899,7 @@ export interface operations {
         };
         requestBody?: {
             content: {
-                "application/json": components["schemas"]["DecisionRequest"] | null;
+                "application/json": components["schemas"]["GateRequest"] | null;
             };
         };
         responses: {
@@ -2485,15 +2912,18 @@ export interface operations {
                     "application/json": components["schemas"]["PipelineResponse"];
                 };
             };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     request_changes: {
@@ -2520,15 +2950,18 @@ export interface operations {
                     "application/json": components["schemas"]["PipelineResponse"];
                 };
             };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     answer_request: {
@@ -2556,15 +2989,18 @@ export interface operations {
                     "application/json": components["schemas"]["PipelineResponse"];
                 };
             };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     restart_pipeline: {
@@ -2591,15 +3027,18 @@ export interface operations {
                     "application/json": components["schemas"]["PipelineResponse"];
                 };
             };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     list_attempts: {
@@ -2623,15 +3062,101 @@ export interface operations {
                     "application/json": components["schemas"]["AttemptList"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            401: components["responses"]["Problem401"];
+            404: components["responses"]["Problem404"];
+            421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    get_queue: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["QueueResponse"];
                 };
             };
+            401: components["responses"]["Problem401"];
+            421: components["responses"]["Problem421"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    pause_queue: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PauseRequest"] | null;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueueResponse"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    resume_queue: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueueResponse"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            421: components["responses"]["Problem421"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     list_agents: {
@@ -2652,6 +3177,11 @@ export interface operations {
                     "application/json": components["schemas"]["AgentList"];
                 };
             };
+            401: components["responses"]["Problem401"];
+            421: components["responses"]["Problem421"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     get_agent: {
@@ -2674,15 +3204,13 @@ export interface operations {
                     "application/json": components["schemas"]["AgentProfileDetail"];
                 };
             };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
+            401: components["responses"]["Problem401"];
+            404: components["responses"]["Problem404"];
+            421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     list_templates: {
@@ -2703,6 +3231,11 @@ export interface operations {
                     "application/json": components["schemas"]["TemplateList"];
                 };
             };
+            401: components["responses"]["Problem401"];
+            421: components["responses"]["Problem421"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     get_template: {
@@ -2725,15 +3258,13 @@ export interface operations {
                     "application/json": components["schemas"]["TemplateResponse"];
                 };
             };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
+            401: components["responses"]["Problem401"];
+            404: components["responses"]["Problem404"];
+            421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     get_registry_status: {
@@ -2754,6 +3285,11 @@ export interface operations {
                     "application/json": components["schemas"]["RegistryStatus"];
                 };
             };
+            401: components["responses"]["Problem401"];
+            421: components["responses"]["Problem421"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     list_requests: {
@@ -2779,15 +3315,12 @@ export interface operations {
                     "application/json": components["schemas"]["RequestPage"];
                 };
             };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
+            401: components["responses"]["Problem401"];
+            421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
 }

@@ -2,6 +2,7 @@
 import { queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
 import { runKeys } from "@/features/runs/api";
 import { answerOf, api } from "@/lib/api";
+import { useRequestKey } from "@/lib/request-key";
 import type { RunCreate } from "@/types/api";
 
 export const newRunKeys = {
@@ -32,9 +33,12 @@ export function conflictsOptions(directory: string) {
 /** Creates a run; lists are read again when somebody looks at them. */
 export function useCreateRun() {
   const client = useQueryClient();
+  const key = useRequestKey();
   return useMutation({
-    mutationFn: (request: RunCreate) => answerOf(api.POST("/pipelines", { body: request })),
+    mutationFn: (request: RunCreate) =>
+      answerOf(api.POST("/pipelines", { body: request, params: { header: key.headerOf(request) } })),
     onSuccess: (run) => {
+      key.forget();
       client.setQueryData(runKeys.detail(run.id), run);
       client.removeQueries({ queryKey: runKeys.lists });
       client.invalidateQueries({ queryKey: runKeys.recent });

@@ -1,5 +1,5 @@
 // The form of a new run, against the answers of the API.
-import { screen, waitFor } from "@testing-library/react";
+import { screen, waitFor, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { HttpResponse, http } from "msw";
 import { expect, it } from "vitest";
@@ -11,6 +11,16 @@ import { NewRunPage } from "./new-run-page";
 const show = () => renderAt({ path: "/new", address: "/new" }, <NewRunPage />);
 const task = () => screen.findByLabelText("Task");
 const start = () => screen.getByRole("button", { name: "Start" });
+
+it("says at the directory that permissions are no sandbox, and more on demand", async () => {
+  show();
+  await screen.findByText(/^Agents work there as you: their permissions are no sandbox/);
+  await userEvent.click(screen.getByRole("button", { name: "About limits" }));
+  const dialog = within(await screen.findByRole("dialog"));
+  dialog.getByRole("heading", { name: "Tools may run twice" });
+  await userEvent.click(dialog.getByRole("button", { name: "Close" }));
+  await waitFor(() => expect(screen.queryByRole("dialog")).toBeNull());
+});
 
 it("does not send a run without a task", async () => {
   show();
@@ -45,6 +55,28 @@ it("shows each refusal at its field, and takes a candidate with a click", async 
   await waitFor(() => expect(router.state.location.pathname).toBe("/runs/42"));
   expect(bodies.map((body) => body.step_models)).toEqual([{ 0: "x/y" }, { 0: "anthropic/claude-opus-4-5" }]);
   expect(localStorage).toHaveLength(0);
+});
+
+it("names a submission, so that one whose answer was lost creates nothing twice", async () => {
+  const keys: (string | null)[] = [];
+  server.use(
+    http.post(url("/pipelines"), ({ request }) => {
+      keys.push(request.headers.get("idempotency-key"));
+      return keys.length < 3 ? HttpResponse.error() : HttpResponse.json(aRun(), { status: 201 });
+    }),
+  );
+  const { router } = show();
+  await userEvent.type(await task(), "Fix it");
+  for (const words of ["", "", " at once"]) {
+    if (words) await userEvent.type(await task(), words);
+    const sent = keys.length;
+    await userEvent.click(await screen.findByRole("button", { name: "Start" }));
+    await waitFor(() => expect(keys).toHaveLength(sent + 1));
+  }
+  await waitFor(() => expect(router.state.location.pathname).toBe("/runs/42"));
+  expect(keys[0]).toMatch(/^[0-9a-f]{32}$/);
+  expect(keys[1]).toBe(keys[0]);
+  expect(keys[2]).not.toBe(keys[0]);
 });
 
 it("keeps a draft, says so, and forgets it on demand", async () => {

@@ -1,6 +1,7 @@
 // The task, its title, and where the run works.
 import { useQuery } from "@tanstack/react-query";
 import type { KeyboardEvent } from "react";
+import { AboutLimits } from "@/components/limits";
 import { recentRunsOptions } from "@/features/runs/api";
 import { plural } from "@/lib/format";
 import { conflictsOptions } from "./api";
@@ -106,6 +107,10 @@ export function TaskFields(props: TaskFieldsProps) {
         />
       </FieldRow>
       <Place {...props} />
+      <small>
+        Agents work there as you: their permissions are no sandbox, and tools may run twice after a crash.{" "}
+        <AboutLimits />
+      </small>
     </div>
   );
 }

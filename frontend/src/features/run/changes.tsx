@@ -5,14 +5,14 @@ import { Loading, Notice } from "@/components/notice";
 import { diffOptions } from "@/features/runs/api";
 import { sentenceOf } from "@/lib/api";
 import { plural } from "@/lib/format";
-import { isFinal } from "@/lib/status";
 import type { Diff, Run } from "@/types/api";
 
 const RENEW_MS = 5_000;
 
-/** The diff; read again now and then while an agent may be writing. */
+/** The diff; read again now and then while an agent may be writing. At a gate it stays what the reader began with. */
 export function useDiff(run: Run) {
-  return useQuery({ ...diffOptions(run.id), refetchInterval: isFinal(run.status) ? false : RENEW_MS });
+  const changes = run.status === "running" || run.status === "waiting_for_input";
+  return useQuery({ ...diffOptions(run.id), refetchInterval: changes ? RENEW_MS : false });
 }
 
 /** `2 files +31 −9`. */

@@ -1,13 +1,14 @@
 // What a person can decide about a run, and the calls that say so to the server.
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { runKeys } from "@/features/runs/api";
-import { answerOf, api } from "@/lib/api";
-import type { AnswerBody, ApproveBody, ChangesBody, RestartBody, Run } from "@/types/api";
+import { ApiProblem, answerOf, api } from "@/lib/api";
+import { useRequestKey } from "@/lib/request-key";
+import type { AnswerBody, ApproveBody, ChangesBody, RejectBody, RestartBody, Run } from "@/types/api";
 
 export type Decision =
   | { action: "approve"; body: ApproveBody }
   | { action: "request-changes"; body: ChangesBody }
-  | { action: "reject"; body: { comment?: string } }
+  | { action: "reject"; body: RejectBody }
   | { action: "abort" }
   | { action: "restart"; body: RestartBody }
   | { action: "answer"; request: number; body: AnswerBody };
@@ -36,11 +37,16 @@ function send(id: number, decision: Decision): Promise<Run> {
   }
 }
 
-/** Sends a decision; the run is read again in any case, as a refusal means that it has moved on. */
+/** Sends a decision; the run is read again in any case, as a refusal means that it, or its files, have moved on. */
 export function useDecision(id: number) {
   const client = useQueryClient();
   return useMutation({
     mutationFn: (decision: Decision) => send(id, decision),
+    onError: (error) => {
+      if (error instanceof ApiProblem && error.code === "stale_diff") {
+        client.invalidateQueries({ queryKey: runKeys.diff(id) });
+      }
+    },
     onSettled: () => client.invalidateQueries({ queryKey: runKeys.detail(id) }),
   });
 }
@@ -48,10 +54,14 @@ export function useDecision(id: number) {
 /** Makes a new run from this one; lists are read again when somebody looks at them. */
 export function useDuplicate(id: number) {
   const client = useQueryClient();
+  const key = useRequestKey();
   return useMutation({
-    mutationFn: () =>
-      answerOf(api.POST("/pipelines/{pipeline_id}/duplicate", { params: { path: { pipeline_id: id } } })),
+    mutationFn: () => {
+      const params = { path: { pipeline_id: id }, header: key.headerOf(id) };
+      return answerOf(api.POST("/pipelines/{pipeline_id}/duplicate", { params }));
+    },
     onSuccess: (run) => {
+      key.forget();
       client.setQueryData(runKeys.detail(run.id), run);
       client.removeQueries({ queryKey: runKeys.lists });
       client.invalidateQueries({ queryKey: runKeys.recent });

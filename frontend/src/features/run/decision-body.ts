@@ -18,14 +18,18 @@ function modelsFrom(models: Choices, first: number): { step_models?: Record<stri
   return entries.length > 0 ? { step_models: Object.fromEntries(entries) } : {};
 }
 
-/** The body of an approval; a hand-off that reads as before is not sent, so that nothing counts as edited. */
-export function approval(form: GateForm, written: string | undefined): ApproveBody {
+/**
+ * The body of an approval; a hand-off that reads as before is not sent, so that nothing counts as edited.
+ * `seen` is the digest of the diff on the page: the server refuses when the files differ by now.
+ */
+export function approval(form: GateForm, written: string | undefined, seen: string | null | undefined): ApproveBody {
   const comment = form.comment.trim();
   const edited = form.handoff?.trim() && form.handoff.trim() !== written?.trim();
   return {
     ...(comment && { comment }),
     ...(edited && form.handoff !== undefined && { handoff: form.handoff }),
     ...modelsFrom(form.models, 0),
+    ...(seen && { seen }),
   };
 }
 

@@ -60,6 +60,11 @@ function StepFacts({ step }: { step: Step }) {
           </>
         )}
       </Fact>
+      {step.attempts_allowed > 1 && (
+        <Fact name="Tries">
+          {step.attempts_made} of {step.attempts_allowed}
+        </Fact>
+      )}
       <Fact name="Tokens">{tokensLine(step.tokens)}</Fact>
       <Fact name="Cost">{costLine(step.cost, step.tokens)}</Fact>
       {step.description && <Fact name="Description">{showHidden(step.description)}</Fact>}

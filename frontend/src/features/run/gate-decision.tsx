@@ -5,6 +5,7 @@ import { Loading, Notice } from "@/components/notice";
 import { fieldErrors } from "@/features/new-run/field-errors";
 import { modelWhy } from "@/lib/model-why";
 import type { Run, Step } from "@/types/api";
+import { useDiff } from "./changes";
 import { useDecision } from "./decide";
 import { approval, type GateForm, returnStep } from "./decision-body";
 import { GateButtons } from "./gate-buttons";
@@ -57,14 +58,18 @@ function useGate({ run, gate, form }: Pick<GateDecisionProps, "run" | "gate" | "
   const action = useDecision(run.id);
   const comment = form.comment.trim();
   const back = returnStep(run, gate, wanted);
+  const seen = useDiff(run).data?.digest;
+  // Another gate may have opened since this one was drawn: the server refuses then.
+  const about = { approval_id: run.approval?.id ?? null };
   const approve = () => {
-    if (!action.isPending) action.mutate({ action: "approve", body: approval(form, handoffBefore(run, gate)?.text) });
+    const body = approval(form, handoffBefore(run, gate)?.text, seen);
+    if (!action.isPending) action.mutate({ action: "approve", body: { ...about, ...body } });
   };
-  const reject = () => action.mutate({ action: "reject", body: comment ? { comment } : {} });
+  const reject = () => action.mutate({ action: "reject", body: { ...about, ...(comment && { comment }) } });
   const requestChanges = () => {
     setMissing(comment === "");
     if (comment === "") field.current?.focus();
-    else if (back) action.mutate({ action: "request-changes", body: { comment, step: back.order_index } });
+    else if (back) action.mutate({ action: "request-changes", body: { ...about, comment, step: back.order_index } });
   };
   return { action, field, back, setWanted, missing: missing && comment === "", approve, reject, requestChanges };
 }

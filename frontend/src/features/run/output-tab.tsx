@@ -1,13 +1,15 @@
 // What an agent wrote and did: live while its step runs, the stored transcript of an attempt afterwards.
 import { useQuery } from "@tanstack/react-query";
+import { AboutLimits } from "@/components/limits";
 import { Empty, Loading, Notice } from "@/components/notice";
 import { liveOptions } from "@/features/runs/api";
 import { type LiveStep, liveSummary, NOTHING_YET } from "@/features/runs/live";
 import { isFinal } from "@/lib/status";
 import { showHidden } from "@/lib/visible";
-import type { Attempt, Step, TranscriptMessage } from "@/types/api";
+import type { Step, TranscriptMessage } from "@/types/api";
 import { LogBox } from "./log-box";
 import { LogPiece } from "./log-parts";
+import { RetryNotice } from "./retry-notice";
 import type { StepView } from "./step-panel";
 
 function LiveLog({ live, view, running }: { live: LiveStep; view: StepView; running: boolean }) {
@@ -17,7 +19,7 @@ function LiveLog({ live, view, running }: { live: LiveStep; view: StepView; runn
       <p className="sr-only" role="status">
         {running && summary}
       </p>
-      {live.state === "retry" && (
+      {(live.state === "retry" || live.state === "interrupted") && (
         <div className="p-3 pb-0">
           <Notice tone="wait">{showHidden(summary)}</Notice>
         </div>
@@ -75,14 +77,25 @@ function silence(step: Step): string {
   return "This attempt left no transcript.";
 }
 
-function Failure({ step, attempt, isNewest }: { step: Step; attempt: Attempt | undefined; isNewest: boolean }) {
+function Failure({ view: { step, attempt, isNewest, now } }: { view: StepView }) {
+  if (isNewest && step.retry_at !== null) {
+    return (
+      <div className="px-[18px] pt-3.5">
+        <RetryNotice step={step} now={now} />
+      </div>
+    );
+  }
   const message = isNewest ? (step.error_message ?? attempt?.error_message) : attempt?.error_message;
-  const note = attempt?.note;
+  const note = isNewest ? (step.note ?? attempt?.note) : attempt?.note;
   if (!message && !note) return null;
   return (
     <div className="grid gap-2 px-[18px] pt-3.5">
       {message && <Notice tone="bad">{showHidden(message)}</Notice>}
-      {note && <Notice tone="wait">{showHidden(note)}</Notice>}
+      {note && (
+        <Notice tone="wait">
+          {showHidden(note)} <AboutLimits />
+        </Notice>
+      )}
     </div>
   );
 }
@@ -101,7 +114,7 @@ function Log({ view }: { view: StepView }) {
 export function OutputTab({ view }: { view: StepView }) {
   return (
     <>
-      <Failure step={view.step} attempt={view.attempt} isNewest={view.isNewest} />
+      <Failure view={view} />
       <Log view={view} />
     </>
   );

@@ -1,5 +1,6 @@
 // The answer to an agent's request: allow it, once or for the rest of the run, reject it, or answer its questions.
 import { useId, useState } from "react";
+import { AboutLimits } from "@/components/limits";
 import { Notice } from "@/components/notice";
 import { sentenceOf } from "@/lib/api";
 import type { AgentRequest, AnswerBody } from "@/types/api";
@@ -55,7 +56,9 @@ function PermissionAnswer({ busy, decide }: AnswerProps) {
         </button>
         <RejectButton busy={busy} decide={decide} message={message} />
       </div>
-      <small>Permissions are no sandbox: what an agent may run can do anything that you can do on this machine.</small>
+      <small>
+        Permissions are no sandbox: what you allow can do anything that you can do on this machine. <AboutLimits />
+      </small>
     </>
   );
 }

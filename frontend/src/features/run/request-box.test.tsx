@@ -56,6 +56,8 @@ it("shows the whole command with hidden characters written out, its step, its pl
   expect(box).toHaveTextContent("in /src/webshop");
   expect(box).toHaveTextContent("unless answered (29:40 left)");
   expect(box).toHaveTextContent("Permissions are no sandbox");
+  await press("About limits");
+  expect(await screen.findByRole("dialog")).toHaveTextContent("They do not confine it");
 });
 
 it.each([

@@ -15,6 +15,17 @@ interface StartProps {
   onStart: (index: number) => void;
 }
 
+/** A step that has worked before begins anew on what it left. */
+function SideEffects({ step }: { step: Step | undefined }) {
+  if (!step || step.attempts === 0) return null;
+  const how = step.error_code === "interrupted" ? "was interrupted" : "has worked before";
+  return (
+    <p className="field-hint">
+      Step {step.order_index + 1} {how}: the files stay as they are now, and its tools may do again what they did then.
+    </p>
+  );
+}
+
 function StartField({ steps, start, onStart }: StartProps) {
   const id = useId();
   return (
@@ -35,6 +46,7 @@ function StartField({ steps, start, onStart }: StartProps) {
         ))}
       </select>
       <p className="field-hint">It and all later steps run as a new attempt; what was done before is kept.</p>
+      <SideEffects step={steps.find((step) => step.order_index === start)} />
     </div>
   );
 }

@@ -68,6 +68,20 @@ it("restarts at the first step that is not done, and offers none after it", asyn
   await waitFor(() => expect(screen.queryByRole("dialog")).toBeNull());
 });
 
+it("says before a restart that what a step did may be done again", async () => {
+  const interrupted = aStep({ status: "failed", error_code: "interrupted", attempts: 1 });
+  show(
+    aRun({
+      status: "failed",
+      steps: [aStep({ id: 10, attempts: 1, status: "done" }), { ...interrupted, order_index: 1 }],
+    }),
+  );
+  await press("Restart from …");
+  await screen.findByText(/^Step 2 was interrupted: the files stay as they are now/);
+  await userEvent.selectOptions(await screen.findByLabelText("Begin again with step"), "1 developer");
+  await screen.findByText(/^Step 1 has worked before/);
+});
+
 it("restarts at an earlier step with another model for a step from there on", async () => {
   const bodies = restarts();
   show();

@@ -2,8 +2,8 @@
 import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import { StatusPill } from "@/components/status-pill";
-import { clock, count, dollars, duration, elapsed, ordinal, tokensIn, tokensOut } from "@/lib/format";
-import { isFinal, runWord } from "@/lib/status";
+import { clock, count, dollars, duration, elapsed, exactDollars, ordinal, tokensIn, tokensOut } from "@/lib/format";
+import { isFinal, runSign, runWord } from "@/lib/status";
 import { showHidden } from "@/lib/visible";
 import type { Run } from "@/types/api";
 import { RunActions } from "./run-actions";
@@ -35,7 +35,7 @@ function Meta({ run, now }: { run: Run; now: number }) {
       {time !== undefined && <Fact name={isFinal(run.status) ? "took" : "elapsed"}>{duration(time)}</Fact>}
       <span>
         cost <b>{costWord(run)}</b>
-        {run.max_cost_usd !== null && ` of ${dollars(run.max_cost_usd)}`}
+        {run.max_cost_usd !== null && ` of ${exactDollars(run.max_cost_usd)}`}
       </span>
       <span>
         tokens <b>{count(tokensIn(run.tokens))}</b> in · <b>{count(tokensOut(run.tokens))}</b> out
@@ -66,7 +66,7 @@ export function RunHeader({ run, now }: { run: Run; now: number }) {
       <div className="flex min-h-8 flex-wrap items-center gap-2.5">
         <h1>{showHidden(run.title)}</h1>
         <span role="status">
-          <StatusPill status={run.status}>{runWord(run)}</StatusPill>
+          <StatusPill status={runSign(run)}>{runWord(run)}</StatusPill>
         </span>
         <span className="flex-1" />
         <RunActions run={run} />

@@ -3,6 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { Empty, Loading, Notice } from "@/components/notice";
 import { connectionOptions } from "@/features/health/api";
+import { PausedBanner } from "@/features/queue/paused-banner";
 import { runOptions } from "@/features/runs/api";
 import { ApiProblem, sentenceOf } from "@/lib/api";
 import { useNow } from "@/lib/now";
@@ -10,6 +11,7 @@ import { isFinal } from "@/lib/status";
 import { useTitle } from "@/lib/title";
 import { showHidden } from "@/lib/visible";
 import type { Run } from "@/types/api";
+import { Decisions } from "./decisions";
 import { GatePanel } from "./gate-panel";
 import { RequestBox } from "./request-box";
 import { RunHeader } from "./run-header";
@@ -23,7 +25,8 @@ const route = getRouteApi("/runs/$runId");
 /** Sentences about the whole run: why it waits, what it was warned of at the start, why it failed. */
 function RunNotices({ run }: { run: Run }) {
   const failed = run.status === "failed" && run.error_message;
-  const waits = run.waiting_reason ? [run.waiting_reason] : [];
+  // The banner says so already when the queue is paused.
+  const waits = run.waiting_reason && run.waiting_for !== "paused" ? [run.waiting_reason] : [];
   const sentences = [...waits, ...run.warnings];
   if (!failed && sentences.length === 0) return null;
   return (
@@ -49,6 +52,7 @@ function RunView({ run }: { run: Run }) {
   const asked = step?.status === "waiting_for_approval" || requests.length > 0;
   return (
     <>
+      {!isFinal(run.status) && <PausedBanner />}
       <RunHeader run={run} now={now} />
       <RunNotices run={run} />
       {!asked && timeline}
@@ -63,6 +67,7 @@ function RunView({ run }: { run: Run }) {
         </div>
       </div>
       {asked && timeline}
+      <Decisions run={run} now={now} />
     </>
   );
 }

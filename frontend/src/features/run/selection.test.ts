@@ -29,6 +29,7 @@ describe("the step that is shown", () => {
       currentStep(statuses.map((part, id) => aStep({ id, ...part })));
     expect(currentStep(steps)?.id).toBe(2);
     expect(some({ status: "failed" }, { status: "running" })?.id).toBe(1);
+    expect(some({ status: "done", started_at: at(0) }, { retry_at: at(9) }, {})?.id).toBe(1);
     expect(some({ status: "done" }, { status: "failed" }, { status: "skipped" })?.id).toBe(1);
     expect(some({ started_at: at(0) }, { started_at: at(1) }, {})?.id).toBe(1);
     expect(some({}, {})?.id).toBe(0);
@@ -56,9 +57,17 @@ describe("a gate", () => {
     expect(decisionWord(anApproval({ status: "rejected", decision: "reject" }))).toBe("rejected");
   });
 
-  it("knows its own record only", () => {
-    expect(approvalOf(aRun({ approval: anApproval({ step_id: 2 }) }), gate)?.id).toBe(7);
-    expect(approvalOf(aRun({ approval: anApproval({ step_id: 99 }) }), gate)).toBeNull();
+  it("knows its own newest record, also when another gate is the newest of the run", () => {
+    const of = (id: number, step_id: number) => anApproval({ id, step_id });
+    expect(approvalOf(aRun({ approvals: [of(5, 2), of(6, 2), of(7, 99)] }), gate)?.id).toBe(6);
+    expect(approvalOf(aRun({ approvals: [of(7, 99)] }), gate)).toBeNull();
+  });
+
+  it("takes no old approval for one of a gate that will be asked again", () => {
+    const again = { ...gate, status: "pending" as const };
+    const of = (decision: "approve" | "request_changes") => aRun({ approvals: [anApproval({ step_id: 2, decision })] });
+    expect(approvalOf(of("approve"), again)).toBeNull();
+    expect(approvalOf(of("request_changes"), again)?.id).toBe(7);
   });
 
   it.each([

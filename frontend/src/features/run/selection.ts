@@ -1,11 +1,11 @@
 // Which step the page shows, and what belongs to it.
 import type { AgentRequest, Approval, Handoff, Run, Step } from "@/types/api";
 
-/** The step that matters now: the waiting one, else the running, the failed, the last that began, the first. */
+/** The step that matters now: the waiting one, else the running (or tried again), the failed, the last that began, the first. */
 export function currentStep(steps: Step[]): Step | undefined {
   return (
     steps.find((step) => step.status.startsWith("waiting")) ??
-    steps.find((step) => step.status === "running") ??
+    steps.find((step) => step.status === "running" || step.retry_at !== null) ??
     steps.find((step) => step.status === "failed") ??
     steps.findLast((step) => step.started_at !== null) ??
     steps[0]
@@ -37,9 +37,10 @@ export function decisionWord({ decision, status }: Pick<Approval, "decision" | "
   return decision === "request_changes" ? "changes requested" : status;
 }
 
-/** The gate's own record, when the run's newest gate is this one. */
+/** The newest record of a gate. One that the run has yet to reach again has none, unless changes were asked for there. */
 export function approvalOf(run: Run, gate: Step): Approval | null {
-  return run.approval?.step_id === gate.id ? run.approval : null;
+  const newest = run.approvals.findLast((approval) => approval.step_id === gate.id) ?? null;
+  return gate.status === "pending" && newest?.decision !== "request_changes" ? null : newest;
 }
 
 /** The open requests of a step's agent, oldest first. */

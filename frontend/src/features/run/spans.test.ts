@@ -43,9 +43,14 @@ it("draws one piece while attempts are not known, and a gate as waiting", () => 
 });
 
 it("draws the time in which a person is asked over the work", () => {
-  const times = { step: aStep({ started_at: at(10) }), attempts: undefined, live: null, askedAt: at(150) };
+  const asked = [
+    { asked_at: at(20), answered_at: at(60) },
+    { asked_at: at(150), answered_at: null },
+  ];
+  const times = { step: aStep({ started_at: at(10) }), attempts: undefined, live: null, asked };
   expect(seconds(stepSpans(times, now))).toEqual([
     ["live", 10, 200],
+    ["wait", 20, 60],
     ["wait", 150, 200],
   ]);
 });

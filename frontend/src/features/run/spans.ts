@@ -1,6 +1,6 @@
 // The timeline as numbers: which stretch of time each step spent in the model, in tools, or waiting.
 import type { LiveStep } from "@/features/runs/live";
-import type { Attempt, Run, Step, ToolCall } from "@/types/api";
+import type { AgentRequest, Attempt, Run, Step, ToolCall } from "@/types/api";
 
 export interface Span {
   kind: "model" | "tool" | "wait" | "queue" | "live" | "failed";
@@ -12,8 +12,8 @@ export interface StepTimes {
   step: Step;
   attempts: Attempt[] | undefined;
   live: LiveStep | null | undefined;
-  /** Since when a person is asked; null while nobody is. */
-  askedAt?: string | null;
+  /** What its agent asked a person, answered or not. */
+  asked?: Pick<AgentRequest, "asked_at" | "answered_at">[];
 }
 
 const SHORTEST_QUEUE_MS = 1_000;
@@ -45,8 +45,14 @@ function attemptSpans(attempt: Attempt, now: number, live: LiveStep | null | und
 
 /** The spans of one step, later ones drawn over earlier ones. Without its attempts a step is one piece. */
 export function stepSpans(times: StepTimes, now: number): Span[] {
-  const asked: Span[] = times.askedAt ? [{ kind: "wait", from: Date.parse(times.askedAt), to: now }] : [];
-  return [...workSpans(times, now), ...asked];
+  const asked = (times.asked ?? []).map(({ asked_at, answered_at }) => ({
+    kind: "wait" as const,
+    from: Date.parse(asked_at),
+    to: answered_at === null ? now : Date.parse(answered_at),
+  }));
+  const failedAt = times.step.retry_at === null ? null : times.attempts?.at(-1)?.finished_at;
+  const pause: Span[] = failedAt ? [{ kind: "wait", from: Date.parse(failedAt), to: now }] : [];
+  return [...workSpans(times, now), ...asked, ...pause];
 }
 
 function workSpans({ step, attempts, live }: StepTimes, now: number): Span[] {

@@ -7,12 +7,14 @@ import { modelWhy } from "@/lib/model-why";
 import { isFinal, stepWord } from "@/lib/status";
 import { showHidden } from "@/lib/visible";
 import type { Run, Step } from "@/types/api";
+import { triedLine, untilRetry } from "./retry";
 import { approvalOf, decisionWord, waitingSince } from "./selection";
 
 /** Time and known cost, such as `1:38 · $0.09`; an open step's time ends in dots, and a waiting step's says so. */
 function figures(run: Run, step: Step, now: number): string {
   const asked = waitingSince(run, step);
   if (asked !== null) return `waiting ${duration(now - Date.parse(asked))} …`;
+  if (step.retry_at !== null) return `next try ${untilRetry(step.retry_at, now)}`;
   const time = elapsed(step.started_at, step.finished_at, now);
   const dots = isFinal(step.status) ? "" : " …";
   return [time === undefined ? null : duration(time) + dots, step.cost === null ? null : dollars(step.cost)]
@@ -35,7 +37,9 @@ function Note({ run, step, now }: { run: Run; step: Step; now: number }) {
     <>
       <ModelChip model={modelWhy(step)} />
       {step.status === "waiting_for_input" && <small className="step-note">asks you, and waits for the answer</small>}
-      {step.attempts > 1 && <small className="step-note">{step.attempts} attempts</small>}
+      {step.status === "running" && step.note && <small className="step-note">{showHidden(step.note)}</small>}
+      {step.retry_at !== null && <small className="step-note">{triedLine(step)}</small>}
+      {step.retry_at === null && step.attempts > 1 && <small className="step-note">{step.attempts} attempts</small>}
       {(step.status === "failed" || step.status === "skipped" || step.status === "aborted") && (
         <small className="step-note">
           {step.error_code?.replaceAll("_", " ") ?? stepWord(step.status).toLowerCase()}

@@ -1,10 +1,9 @@
 // The timeline: a lane for each step, on the clock of the run.
-import { useQueries } from "@tanstack/react-query";
-import { attemptsOptions, liveOptions } from "@/features/runs/api";
+import { useQueries, useQuery } from "@tanstack/react-query";
+import { attemptsOptions, decisionsOptions, liveOptions, requestsOptions } from "@/features/runs/api";
 import { duration, elapsed } from "@/lib/format";
 import { isFinal } from "@/lib/status";
-import type { Run } from "@/types/api";
-import { waitingSince } from "./selection";
+import type { AgentRequest, Run } from "@/types/api";
 import { extent, queueSpan, type Span, type StepTimes, stepSpans, ticks } from "./spans";
 
 const LEGEND = [
@@ -12,10 +11,21 @@ const LEGEND = [
   ["tool", "tools"],
   ["wait", "waiting"],
 ] as const;
+const QUEUED = ["queue", "in line"] as const;
 const SECONDS_BELOW_MS = 5 * 60_000;
+
+/** What agents of this run have asked: read only when somebody, or a deadline, answered something. */
+function useAsked(run: Run): AgentRequest[] {
+  const { data: decisions } = useQuery(decisionsOptions(run.id));
+  const answered = decisions?.items.some((event) => event.type.startsWith("request.")) ?? false;
+  const { data: earlier } = useQuery({ ...requestsOptions(run.id), enabled: answered });
+  const open = run.requests.filter((request) => request.status === "pending");
+  return [...(earlier?.items ?? []).filter((request) => request.status !== "pending"), ...open];
+}
 
 /** What is known about the times of each step: attempts once read, live parts while it runs. */
 function useStepTimes(run: Run): StepTimes[] {
+  const asked = useAsked(run);
   const attempts = useQueries({
     queries: run.steps.map((step) => ({ ...attemptsOptions(run.id, step.id), enabled: step.attempts > 0 })),
   });
@@ -24,7 +34,7 @@ function useStepTimes(run: Run): StepTimes[] {
     step,
     attempts: attempts[index]?.data,
     live: lives[index]?.data,
-    askedAt: waitingSince(run, step),
+    asked: asked.filter((request) => request.step_id === step.id),
   }));
 }
 
@@ -83,12 +93,14 @@ function Axis({ extent: range, ended }: { extent: [number, number]; ended: boole
 export function Timeline({ run, now }: { run: Run; now: number }) {
   const times = useStepTimes(run);
   const range = extent(run, now);
+  const queued = queueSpan(run, now);
+  const legend = queued.length > 0 ? [QUEUED, ...LEGEND] : LEGEND;
   return (
     <section className="panel timeline" aria-labelledby="timeline">
       <div className="flex flex-wrap justify-between gap-2">
         <h2 id="timeline">Timeline</h2>
         <span className="legend" aria-hidden="true">
-          {LEGEND.map(([kind, word]) => (
+          {legend.map(([kind, word]) => (
             <span key={kind}>
               <i className="span" data-kind={kind} />
               {word}
@@ -98,13 +110,7 @@ export function Timeline({ run, now }: { run: Run; now: number }) {
       </div>
       <ol className="grid gap-[7px]">
         {times.map((item, index) => (
-          <Lane
-            key={item.step.id}
-            times={item}
-            before={index === 0 ? queueSpan(run, now) : []}
-            extent={range}
-            now={now}
-          />
+          <Lane key={item.step.id} times={item} before={index === 0 ? queued : []} extent={range} now={now} />
         ))}
       </ol>
       <Axis extent={range} ended={run.finished_at !== null} />

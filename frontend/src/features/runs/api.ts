@@ -2,7 +2,7 @@
 import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
 import { answerOf, api } from "@/lib/api";
 import { isFinal } from "@/lib/status";
-import type { Attempt, Run } from "@/types/api";
+import type { Attempt, AuditType, Run } from "@/types/api";
 import { type RunFilters, statusesOf } from "./filters";
 import type { LiveStep } from "./live";
 
@@ -20,6 +20,8 @@ export const runKeys = {
   detail: (id: number) => ["runs", "detail", id] as const,
   attempts: (id: number, stepId: number) => ["runs", "attempts", id, stepId] as const,
   diff: (id: number) => ["runs", "diff", id] as const,
+  decisions: (id: number) => ["runs", "decisions", id] as const,
+  requests: (id: number) => ["runs", "decisions", id, "requests"] as const,
   lives: ["runs", "live"] as const,
   live: (stepId: number) => ["runs", "live", stepId] as const,
 };
@@ -47,7 +49,7 @@ export const recentRunsOptions = queryOptions({
 /** How often a run is read again: why a queued one waits has no event, and without the stream nothing has. */
 function renewalOf(run: Run | undefined, poll: boolean): number | false {
   if (!run || isFinal(run.status)) return false;
-  return poll || run.status === "pending" ? RENEW_MS : false;
+  return poll || run.status === "pending" || run.waiting_for !== null ? RENEW_MS : false;
 }
 
 /** One run; `poll` reads it again every few seconds while the event stream is broken. */
@@ -86,6 +88,40 @@ export function diffOptions(id: number) {
     queryKey: runKeys.diff(id),
     queryFn: ({ signal }) =>
       answerOf(api.GET("/pipelines/{pipeline_id}/diff", { params: { path: { pipeline_id: id } }, signal })),
+  });
+}
+
+/** What people decide about a run, and what the deadline of a request decides in their place. */
+export const DECISIONS: readonly AuditType[] = [
+  "pipeline.created",
+  "pipeline.aborted",
+  "pipeline.restarted",
+  "step.model_changed",
+  "handoff.edited",
+  "approval.approved",
+  "approval.rejected",
+  "approval.changes_requested",
+  "request.answered",
+  "request.denied",
+  "request.expired",
+];
+const MOST_DECISIONS = 200;
+
+/** The decisions about a run, newest first. */
+export function decisionsOptions(id: number) {
+  const query = { pipeline_id: id, type: [...DECISIONS], limit: MOST_DECISIONS };
+  return queryOptions({
+    queryKey: runKeys.decisions(id),
+    queryFn: ({ signal }) => answerOf(api.GET("/audit", { params: { query }, signal })),
+  });
+}
+
+/** What agents of a run asked people, newest first. Its key lies below the decisions: each is one of them. */
+export function requestsOptions(id: number) {
+  const query = { pipeline_id: id, limit: MOST_DECISIONS };
+  return queryOptions({
+    queryKey: runKeys.requests(id),
+    queryFn: ({ signal }) => answerOf(api.GET("/requests", { params: { query }, signal })),
   });
 }
 

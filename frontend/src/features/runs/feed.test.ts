@@ -74,6 +74,16 @@ it("does not ask for runs that nobody looks at", async () => {
   expect(asked).toBe(0);
 });
 
+it("leaves the changes alone that somebody reads at a gate, and reads them again when a step ends", () => {
+  const client = createQueryClient();
+  const feed = new RunFeed(client);
+  client.setQueryData(runKeys.diff(42), "read at a gate");
+  feed.take([audit("approval.reminded", 42)]);
+  expect(client.getQueryState(runKeys.diff(42))?.isInvalidated).toBe(false);
+  feed.take([audit("step.done", 42)]);
+  expect(client.getQueryState(runKeys.diff(42))?.isInvalidated).toBe(true);
+});
+
 it("shows live output of its own step only, and forgets it when the run is restarted", () => {
   const client = createQueryClient();
   const feed = new RunFeed(client);
@@ -98,12 +108,12 @@ it("shows live output of its own step only, and forgets it when the run is resta
   expect(client.getQueryData(runKeys.live(11))).toBeNull();
 });
 
-it("forgets live output of a step that a person sent back, and of no other", () => {
+it.each(["step.reset", "step.retry_scheduled"] as const)("forgets what a step showed at %s, and no other's", (type) => {
   const client = createQueryClient();
   const feed = new RunFeed(client);
   client.setQueryData(runKeys.live(11), NOTHING_YET);
   client.setQueryData(runKeys.live(12), NOTHING_YET);
-  feed.take([audit("step.reset", 42, 12)]);
+  feed.take([audit(type, 42, 12)]);
   expect(client.getQueryData(runKeys.live(11))).toBe(NOTHING_YET);
   expect(client.getQueryData(runKeys.live(12))).toBeNull();
 });

@@ -1,12 +1,15 @@
 // Brings the event stream into the query cache: live output at once, changed runs read again after a short pause.
 import type { InfiniteData, QueryClient } from "@tanstack/react-query";
+import { queueKey } from "@/features/queue/api";
 import type { StreamFrame } from "@/lib/event-stream";
 import { isFinal } from "@/lib/status";
 import type { AuditFrame, Run, RunPage, RunSummary } from "@/types/api";
-import { readRun, runKeys } from "./api";
+import { DECISIONS, readRun, runKeys } from "./api";
 import { foldFrame, type LiveStep, NOTHING_YET } from "./live";
 
 const GATHER_MS = 120;
+/** After these a step has nothing to show live: its output is in the attempt that ended. */
+const BEGINS_AGAIN: ReadonlySet<AuditFrame["type"]> = new Set(["step.reset", "step.retry_scheduled"]);
 
 type RunPages = InfiniteData<RunPage>;
 
@@ -19,7 +22,8 @@ export function patchPages(pages: RunPages, run: RunSummary): RunPages {
 
 /** The part of a whole run that a row of the list holds. */
 export function summaryOf(run: Run): RunSummary {
-  const { prompt, base_commit, warnings, max_cost_usd, approval, waiting_reason, requests, steps, ...head } = run;
+  const { prompt, base_commit, warnings, max_cost_usd, approval, approvals, waiting_reason, requests, steps, ...head } =
+    run;
   return { ...head, steps };
 }
 
@@ -55,11 +59,18 @@ export class RunFeed {
 
   private takeAudit({ type, pipeline_id: run, step_id: step }: AuditFrame): void {
     if (type.startsWith("registry.")) this.client.invalidateQueries({ queryKey: ["registry"] });
+    if (type.startsWith("queue.")) {
+      this.client.invalidateQueries({ queryKey: queueKey });
+      // What waits for a place or begins next says so without an event of its own.
+      this.client.invalidateQueries({ queryKey: runKeys.all });
+    }
     if (run === null) return;
     if (type === "pipeline.restarted") this.dropLive(run);
-    if (type === "step.reset" && step !== null) this.client.setQueryData<LiveStep | null>(runKeys.live(step), null);
+    if (BEGINS_AGAIN.has(type) && step !== null) this.client.setQueryData<LiveStep | null>(runKeys.live(step), null);
     if (step !== null) this.client.invalidateQueries({ queryKey: runKeys.attempts(run, step) });
-    this.client.invalidateQueries({ queryKey: runKeys.diff(run) });
+    // Whoever reads the changes at a gate keeps what they read; nobody works while it is open.
+    if (!type.startsWith("approval.")) this.client.invalidateQueries({ queryKey: runKeys.diff(run) });
+    if (DECISIONS.some((kind) => kind === type)) this.client.invalidateQueries({ queryKey: runKeys.decisions(run) });
     this.changed.add(run);
     this.timer ??= setTimeout(() => this.readChanged(), GATHER_MS);
   }

@@ -43,7 +43,12 @@ describe("the line under the pips", () => {
   });
 
   it("says the place in the queue, the reason of a failure, or how far it came", () => {
+    expect(stepLine(aSummary({ steps: [done, aStep({ retry_at: "2026-11-22T10:42:00Z" })] }))).toBe(
+      "developer waits for its next try",
+    );
     expect(stepLine(aSummary({ status: "pending", queue_position: 2 }))).toBe("2nd in line for its directory");
+    expect(stepLine(aSummary({ waiting_for: "paused" }))).toBe("held by the paused queue");
+    expect(stepLine(aSummary({ waiting_for: "limit" }))).toBe("waits for a place");
     expect(stepLine(aSummary({ status: "failed", error_message: "429", steps: [done] }))).toBe("429");
     expect(stepLine(aSummary({ status: "done", steps: [done, done] }))).toBe("2 of 2 steps done");
   });

@@ -69,6 +69,8 @@ it("says what happens now, with the provider's words while it is asked again", (
     data: { ...about, type: "state", state: "retry", detail: "429 slow down" },
   };
   expect(liveSummary(fold(retry))).toBe("The provider is being asked again: 429 slow down");
+  const away: StreamFrame = { event: "state", data: { ...about, type: "state", state: "interrupted", detail: null } };
+  expect(liveSummary(fold(away))).toBe("Interrupted, waiting for OpenCode");
   expect(liveSummary(fold(tool("t", "running")))).toBe("bash running");
   expect(liveSummary(fold(delta("a", { delta: "x" }, "reasoning")))).toBe("Thinking");
 });

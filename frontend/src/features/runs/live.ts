@@ -48,9 +48,15 @@ export function foldFrame(live: LiveStep, frame: StreamFrame): LiveStep {
   }
 }
 
+const TROUBLE: Partial<Record<LiveStep["state"], string>> = {
+  retry: "The provider is being asked again",
+  interrupted: "Interrupted, waiting for OpenCode",
+};
+
 /** What happens now, in a few words, for those who do not watch the text grow. */
 export function liveSummary(live: LiveStep): string {
-  if (live.state === "retry") return `The provider is being asked again${live.detail ? `: ${live.detail}` : ""}`;
+  const trouble = TROUBLE[live.state];
+  if (trouble) return live.detail ? `${trouble}: ${live.detail}` : trouble;
   if (live.state === "waiting") return live.detail ?? "Waiting for a person";
   const last = live.parts.at(-1);
   if (last?.kind === "tool" && last.tool) return `${last.tool.tool} ${last.tool.status}`;

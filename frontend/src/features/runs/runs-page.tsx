@@ -2,6 +2,8 @@
 import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { Empty, Loading, Notice } from "@/components/notice";
+import { PauseQueue } from "@/features/queue/pause-queue";
+import { PausedBanner } from "@/features/queue/paused-banner";
 import { sentenceOf } from "@/lib/api";
 import { useTitle } from "@/lib/title";
 import type { RunSummary } from "@/types/api";
@@ -63,13 +65,19 @@ export function RunsPage() {
     <>
       <div className="flex min-h-8 items-center justify-between gap-3">
         <h1>Runs</h1>
-        <span role="status">
-          {unseen.length > 0 && (
-            <button type="button" className="chip" data-on onClick={show}>
-              {unseen.length} new ↑
-            </button>
-          )}
-        </span>
+        <div className="flex items-center gap-2">
+          <span role="status">
+            {unseen.length > 0 && (
+              <button type="button" className="chip" data-on onClick={show}>
+                {unseen.length} new ↑
+              </button>
+            )}
+          </span>
+          <PauseQueue />
+        </div>
+      </div>
+      <div className="mt-2 empty:hidden">
+        <PausedBanner />
       </div>
       <RunsFilters />
       {refreshFailed && <Notice tone="bad">The list could not be read again; it may be old.</Notice>}

@@ -6,7 +6,7 @@ import { StatusPill } from "@/components/status-pill";
 import { ago, baseName, dollars, duration, elapsed } from "@/lib/format";
 import { useShortcuts } from "@/lib/keys";
 import { useNow } from "@/lib/now";
-import { isFinal, runWord } from "@/lib/status";
+import { isFinal, runSign, runWord } from "@/lib/status";
 import { showHidden } from "@/lib/visible";
 import type { RunSummary } from "@/types/api";
 import { stepLine } from "./step-line";
@@ -17,7 +17,7 @@ function Row({ run, now }: { run: RunSummary; now: number }) {
   return (
     <tr className="relative">
       <td>
-        <StatusPill status={run.status}>{runWord(run)}</StatusPill>
+        <StatusPill status={runSign(run)}>{runWord(run)}</StatusPill>
       </td>
       <td>
         <Link to="/runs/$runId" params={{ runId: String(run.id) }} className="run-title" data-run-link>
