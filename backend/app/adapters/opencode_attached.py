@@ -34,7 +34,8 @@ class ServerStatus:
     async def wait_ready(self, seconds: float) -> bool:
         """True as soon as it answers, False when the time is over."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._ready.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._ready.wait()
         return self._ready.is_set()
 
     def trouble(self) -> str | None:

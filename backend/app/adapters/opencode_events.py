@@ -75,7 +75,8 @@ class EventReader:
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._read_forever(), name="opencode-events")
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._connected.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._connected.wait()
         return self.connected
 
     def subscribe(self, session_id: str, listener: Listener) -> Callable[[], None]:

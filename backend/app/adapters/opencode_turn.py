@@ -98,7 +98,8 @@ class TurnWatch:
         self._began = self._last_answer = time.monotonic()
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._timing.tick)
+                async with asyncio.timeout(self._timing.tick):
+                    await self._wake.wait()
             self._wake.clear()
             if (self._urgent or time.monotonic() >= self._poll_at) and await self._poll():
                 return

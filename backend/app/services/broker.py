@@ -104,7 +104,8 @@ class Broker:
         """Follow the audit log until cancelled; outages of the database are waited out."""
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), _POLL_SECONDS)
+                async with asyncio.timeout(_POLL_SECONDS):
+                    await self._wake.wait()
             self._wake.clear()
             try:
                 await self._follow()

@@ -143,7 +143,8 @@ class AgentRequests:
                 if now.status != "pending":
                     return now
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(bell.wait(), POLL_SECONDS)
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await bell.wait()
                 bell.clear()
         finally:
             self._bells.pop(row.id, None)

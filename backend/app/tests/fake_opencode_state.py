@@ -125,7 +125,8 @@ class Events:
         with self.listener() as queue:
             while True:
                 try:
-                    frame = await asyncio.wait_for(queue.get(), heartbeat)
+                    async with asyncio.timeout(heartbeat):
+                        frame = await queue.get()
                 except TimeoutError:
                     frame = {"payload": {"id": identity("evt"), "type": "server.heartbeat", "properties": {}}}
                 if frame is None:

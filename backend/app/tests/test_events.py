@@ -48,7 +48,8 @@ async def reading(url: str, path: str = "/events", **headers: str) -> AsyncItera
             await _parse(answer, queue)
 
     task = asyncio.create_task(read())
-    await asyncio.wait_for(connected.wait(), 5)
+    async with asyncio.timeout(5):
+        await connected.wait()
     await asyncio.sleep(0.05)
     try:
         yield queue
@@ -71,7 +72,8 @@ async def _parse(answer: httpx.Response, queue: "asyncio.Queue[Frame]") -> None:
 
 async def next_of(queue: "asyncio.Queue[Frame]") -> Frame:
     """The next frame, within five seconds."""
-    return await asyncio.wait_for(queue.get(), 5)
+    async with asyncio.timeout(5):
+        return await queue.get()
 
 
 def delta(step_id: int, text: str, **fields: Any) -> LiveEvent:

@@ -139,7 +139,8 @@ async def test_a_release_that_two_servers_do_at_once_counts_the_cost_once(databa
 
     client: Any = Together()
     releases = Releases(database.sessions, database.reads, client, RecordingEngine(), set())
-    await asyncio.wait_for(asyncio.gather(*(releases.run_release(Release(run.id, 1)) for _ in range(2))), 10)
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(releases.run_release(Release(run.id, 1)) for _ in range(2)))
     step = (await all_of(database, select(Step)))[0]
     assert (step.cost, step.tokens["input"]) == (0.5, 7)
 

@@ -142,7 +142,8 @@ async def test_a_person_is_asked_and_the_yes_arrives(world: World) -> None:
     assert (row["status"], row["details"]["call_id"], row["attempt"]) == ("pending", "call_1", 1)
     status, run = await world.answer(row["id"], reply="once")
     assert (status, run["status"], run["requests"]) == (200, "running", [])
-    assert await asyncio.wait_for(waiting, 0.9) == RequestReply(reply="once"), "the bell rings, no poll is waited for"
+    async with asyncio.timeout(0.9):
+        assert await waiting == RequestReply(reply="once"), "the bell rings, no poll is waited for"
     assert await world.events() == [
         "request.asked", "step.waiting", "pipeline.waiting", "request.answered", "step.resumed", "pipeline.resumed",
     ]  # fmt: skip
@@ -290,7 +291,8 @@ async def test_the_next_process_finds_the_row_and_the_answer(world: World) -> No
     assert await world.count() == 2, "the same request is the same row"
     assert (await world.events()).count("request.asked") == 2
     assert (await world.answer(await world.open_id(), reply="reject", message="No."))[0] == 200
-    assert await asyncio.wait_for(again, 5) == RequestReply(reply="reject", message="No.")
+    async with asyncio.timeout(5):
+        assert await again == RequestReply(reply="reject", message="No.")
 
 
 async def test_the_next_try_does_not_get_the_time_in_which_the_one_before_asked(world: World) -> None:

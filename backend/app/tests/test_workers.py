@@ -103,7 +103,8 @@ async def test_a_server_that_was_replaced_or_lost_its_lock_sends_nothing(databas
     lock = Lock()
     one = server(database, "a", lease=1, lock=lock)
     await one.join()
-    await asyncio.wait_for(one.permit(Release(1, 1)), 0.5)
+    async with asyncio.timeout(0.5):
+        await one.permit(Release(1, 1))
     lock.held = False
     beating = asyncio.create_task(one.run())
     await asyncio.sleep(1)
@@ -111,7 +112,8 @@ async def test_a_server_that_was_replaced_or_lost_its_lock_sends_nothing(databas
     await asyncio.sleep(0.3)
     assert not waiting.done()
     lock.held = True
-    await asyncio.wait_for(waiting, 5)
+    async with asyncio.timeout(5):
+        await waiting
     beating.cancel()
     await server(database, "a", lease=1).join()
     async with database.sessions.begin() as db:
