@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
 
 from app.adapters.postgres_connection import prepare_postgres
-from app.adapters.sqlite_connection import prepare_sqlite
+from app.adapters.sqlite_connection import ClosingConnection, prepare_sqlite
 from app.errors import DatabaseUnavailable
 from app.models import AuditEvent
 
@@ -80,7 +80,8 @@ class Database:
         self.on_commit = on_commit or _nothing
         self.on_write: Callable[[], None] = _nothing
         """Called after each commit of a write session, under the same conditions as `on_commit`."""
-        self.engine: AsyncEngine = create_async_engine(parsed)
+        own = {"factory": ClosingConnection} if self.dialect == "sqlite" else {}
+        self.engine: AsyncEngine = create_async_engine(parsed, connect_args=own)
         self.queue_engine: Engine = create_engine(sync_url(url))
         """For DBOS only: it brings its own transactions."""
         if self.dialect == "sqlite":

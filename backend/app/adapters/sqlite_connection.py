@@ -2,12 +2,44 @@
 
 import sqlite3
 import time
+import weakref
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, event
 
 BUSY_TIMEOUT_MS = 15_000
 Transactions = Literal["own", "driver"]
+
+
+class ClosingConnection(sqlite3.Connection):
+    """Lets go of the database when it is closed, whoever still holds a cursor of it.
+
+    SQLite keeps a closed connection, and with it the lock of its transaction, until the last statement
+    is gone. A cancelled task leaves its cursor in a traceback, so nobody could write until the next
+    garbage collection.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._cursors: weakref.WeakSet[sqlite3.Cursor] = weakref.WeakSet()
+        self._closed = False
+
+    def cursor(self, *arguments: Any) -> Any:
+        """A cursor that `close` ends."""
+        cursor = super().cursor(*arguments)
+        self._cursors.add(cursor)
+        return cursor
+
+    def close(self) -> None:
+        """End every statement, roll back what was not committed, close."""
+        if self._closed:
+            return
+        self._closed = True
+        for cursor in tuple(self._cursors):
+            cursor.close()
+        if self.in_transaction:
+            self.rollback()
+        super().close()
 
 
 def wal_is_safe(version: tuple[int, int, int]) -> bool:

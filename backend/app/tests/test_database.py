@@ -5,7 +5,7 @@ import sqlite3
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select, text, update
 from sqlalchemy.exc import IntegrityError, InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -48,6 +48,28 @@ async def test_readers_do_not_wait_for_an_open_writer(database: Database) -> Non
         await make_directory(writer)
         async with asyncio.timeout(5), database.reads() as reader:
             assert (await reader.scalars(select(Directory))).all() == []
+
+
+async def test_a_cancelled_transaction_lets_go_of_the_database(database: Database) -> None:
+    """Its traceback, which somebody may keep, must not keep the lock too."""
+    slow = "select pg_sleep(1)"
+    if database.dialect == "sqlite":
+        slow = "with recursive n(i) as (select 1 union all select i + 1 from n where i < 1000000) select max(i) from n"
+
+    async def given_up() -> None:
+        async with database.sessions.begin() as db:
+            await make_directory(db)
+            await db.execute(text(slow))
+
+    tasks = [asyncio.create_task(given_up()) for _ in range(2)]
+    await asyncio.sleep(0.1)
+    for task in tasks:
+        task.cancel()
+    ends = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(end) for end in ends] == [asyncio.CancelledError] * 2
+    async with asyncio.timeout(5), database.sessions.begin() as db:
+        assert (await db.scalars(select(Directory))).all() == []
+        await make_directory(db)
 
 
 async def test_a_reading_session_refuses_to_write(database: Database) -> None:

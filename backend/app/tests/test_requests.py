@@ -281,7 +281,8 @@ async def test_the_next_process_finds_the_row_and_the_answer(world: World) -> No
     for task in (first, second):
         task.cancel()
     await asyncio.gather(first, second, return_exceptions=True)
-    assert (await world.answer(await world.open_id(), reply="once"))[0] == 200
+    given = await world.answer(await world.open_id(), reply="once")
+    assert given[0] == 200, given
     successor = AgentRequests(world.database.sessions, world.database.reads, 60)
     earlier = await successor.earlier(world.binding)
     assert earlier.pending == {"per_2"}
