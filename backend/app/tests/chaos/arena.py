@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from itertools import count
 from operator import gt
 from pathlib import Path
@@ -15,14 +15,14 @@ import psutil  # type: ignore[import-untyped]
 
 from app.adapters.database import Database
 from app.tests.chaos.invariants import violations
-from app.tests.chaos.nursery import Nursery
+from app.tests.chaos.nursery import Nursery, tasks_of
 from app.tests.chaos.watch import Watch
 from app.tests.factories import eventually
 from app.tests.fake_opencode import FakeOpenCode
 from app.tests.live_server import FINAL, SETUP, LiveServer, attached_server
 
 CLIENTS = 8
-FILES_MORE, THREADS_MORE, MEGABYTES_MORE = 10, 24, 60
+FILES_MORE, THREADS_MORE, TASKS_MORE, MEGABYTES_MORE = 10, 24, 5, 60
 """What a server may hold more than after its first runs: pools of connections and threads fill up once."""
 LOGIN = "owner"
 """Who everybody here is logged in as."""
@@ -39,12 +39,13 @@ class Usage:
 
     files: int
     threads: int
+    tasks: int
     megabytes: int
 
     def beyond(self, before: "Usage") -> list[str]:
         """What did not come back to where it was."""
-        grown = (self.files - before.files, self.threads - before.threads, self.megabytes - before.megabytes)
-        limits = (FILES_MORE, THREADS_MORE, MEGABYTES_MORE)
+        grown = [now - then for now, then in zip(astuple(self), astuple(before), strict=True)]
+        limits = (FILES_MORE, THREADS_MORE, TASKS_MORE, MEGABYTES_MORE)
         return [f"the server grew: {self.since(before)}"] if any(map(gt, grown, limits)) else []
 
     def since(self, before: "Usage", rounds: int = 0) -> str:
@@ -52,7 +53,8 @@ class Usage:
         after = f"after {rounds} rounds of each race " if rounds else ""
         return (
             f"{after}the server holds {self.files - before.files:+d} files, "
-            f"{self.threads - before.threads:+d} threads, {self.megabytes - before.megabytes:+d} MB"
+            f"{self.threads - before.threads:+d} threads, "
+            f"{self.tasks - before.tasks:+d} tasks, {self.megabytes - before.megabytes:+d} MB"
         )
 
 
@@ -122,8 +124,9 @@ class Arena:
         async def back() -> bool:
             # A file, a thread and a connection each end a little after the run that needed them.
             await asyncio.sleep(1)
+            tasks = await asyncio.to_thread(tasks_of, process, self._server.folder)
             memory = process.memory_info().rss // 1_000_000
-            usage.append(Usage(process.num_fds(), process.num_threads(), memory))
+            usage.append(Usage(process.num_fds(), process.num_threads(), tasks, memory))
             return back_to is None or not usage[-1].beyond(back_to)
 
         with suppress(AssertionError):

@@ -4,6 +4,8 @@ Nothing of ours is shared: the child forks before any module of `app` but this o
 server reads its own settings, fail points and tables, as one started from a shell does.
 """
 
+import asyncio
+import gc
 import json
 import os
 import select
@@ -11,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +26,9 @@ _PACKAGES = (
     "rich.console", "ruamel.yaml", "sqlalchemy.dialects.postgresql.psycopg", "sqlalchemy.dialects.sqlite.aiosqlite",
     "sqlalchemy.ext.asyncio", "structlog", "typer", "uvicorn.loops.auto", "uvicorn.protocols.http.auto", "watchfiles",
 )  # fmt: skip
+
+_TASKS = "tasks-of-the-server"
+"""A file in the server's folder."""
 
 
 class ForkedServer:
@@ -108,9 +114,30 @@ def _fork_on_demand(orders: socket.socket, children: set[int]) -> None:
         children -= {pid for pid in children if os.waitpid(pid, os.WNOHANG)[0]}
 
 
+def tasks_of(process: psutil.Process, folder: Path) -> int:
+    """How many asyncio tasks a server of a nursery has that are not done."""
+    told = folder / _TASKS
+    told.unlink(missing_ok=True)
+    process.send_signal(signal.SIGUSR1)
+    end = time.monotonic() + 10
+    while not told.exists():
+        assert time.monotonic() < end, "the server does not say how many tasks it has"
+        time.sleep(0.01)
+    return int(told.read_text())
+
+
+def _tell_tasks(*_: object) -> None:
+    """The tasks of every event loop: those that DBOS has in its own thread too."""
+    alive = sum(isinstance(one, asyncio.Task) and not one.done() for one in gc.get_objects())
+    new = Path(_TASKS + ".new")
+    new.write_text(str(alive))
+    new.replace(_TASKS)
+
+
 def _become_server(order: dict[str, object], stdout: int, stderr: int) -> None:
     os.setsid()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGUSR1, _tell_tasks)
     nowhere = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((nowhere, 0), (stdout, 1), (stderr, 2)):
         os.dup2(source, target)
