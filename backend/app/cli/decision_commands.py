@@ -13,6 +13,10 @@ from app.cli.run_view import say_queue_and_warnings
 from app.cli.step_models import step_models
 
 Comment = Annotated[str | None, typer.Option("--comment", "-c", help="A sentence that is kept with the decision.")]
+Gate = Annotated[
+    int | None,
+    typer.Option("--gate", min=1, metavar="ID", help="Only if this gate is the open one; `paceline show` names it."),
+]
 Models = Annotated[
     list[str] | None,
     typer.Option("--model", "-m", metavar="N=MODEL", help="Another model for step N, or AGENT=MODEL, from now on."),
@@ -26,6 +30,11 @@ def approve(
         Path | None, typer.Option("--handoff", help="A file whose text goes on instead of the agent's hand-off.")
     ] = None,
     model: Models = None,
+    gate: Gate = None,
+    seen: Annotated[
+        str | None,
+        typer.Option("--seen", metavar="DIGEST", help="Only if the changes are those that `show --diff` has shown."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Approve the open gate of a run.
@@ -33,7 +42,8 @@ def approve(
     The comment goes into the next step's prompt.
     """
     with connected() as server:
-        body = {"comment": comment, "handoff": _text(handoff), "step_models": _models(server, run_id, model)}
+        models = _models(server, run_id, model)
+        body = {"comment": comment, "handoff": _text(handoff), "step_models": models, "approval_id": gate, "seen": seen}
         _decide(server, run_id, "approve", "approved", body, as_json)
 
 
@@ -43,18 +53,19 @@ def request_changes(
     step: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Back to step N. Default: the agent step before the gate.")
     ] = None,
+    gate: Gate = None,
     as_json: AsJson = False,
 ) -> None:
     """Send a run back from its open gate; the step and all after it run again."""
     with connected() as server:
-        body = {"comment": comment, "step": step - 1 if step else None}
+        body = {"comment": comment, "step": step - 1 if step else None, "approval_id": gate}
         _decide(server, run_id, "request-changes", "sent back", body, as_json)
 
 
-def reject(run_id: RunId, comment: Comment = None, as_json: AsJson = False) -> None:
+def reject(run_id: RunId, comment: Comment = None, gate: Gate = None, as_json: AsJson = False) -> None:
     """Reject the open gate; the run fails."""
     with connected() as server:
-        _decide(server, run_id, "reject", "rejected", {"comment": comment}, as_json)
+        _decide(server, run_id, "reject", "rejected", {"comment": comment, "approval_id": gate}, as_json)
 
 
 def abort(run_id: RunId, as_json: AsJson = False) -> None:

@@ -180,7 +180,8 @@ def _say_what_is_asked(run: Mapping[str, Any]) -> None:
         return
     gate = run["approval"]
     say(f"run {run['id']} waits for a person: {(gate and gate['question']) or 'Go on?'}")
-    say(decide_hint(run["id"]))
+    if gate:
+        say(decide_hint(run["id"], gate["id"]))
 
 
 def _is_reached(run: Mapping[str, Any], through_gates: bool) -> bool:

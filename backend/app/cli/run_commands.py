@@ -156,6 +156,7 @@ def _put_diff(diff: dict[str, Any], as_json: bool) -> None:
             put(diff["text"].rstrip("\n"))
         if diff["truncated"]:
             say("The diff is longer than this; look into the directory for the rest.")
+        say(f"To approve these changes and no others: --seen {diff['digest']}")
 
 
 def _put_prompt(server: Connection, run_id: int, number: int, as_json: bool) -> None:

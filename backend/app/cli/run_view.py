@@ -141,7 +141,7 @@ def _endings(run: Mapping[str, Any]) -> Iterator[str]:
         yield "\n".join(_decision(run, gate) for gate in decided)
     gate = run["approval"]
     if gate and gate["status"] == "pending":
-        yield f"Waiting for a person: {gate['question'] or 'Go on?'}\n{decide_hint(run['id'])}"
+        yield f"Waiting for a person: {gate['question'] or 'Go on?'}\n{decide_hint(run['id'], gate['id'])}"
 
 
 def _decision(run: Mapping[str, Any], gate: Mapping[str, Any]) -> str:
@@ -151,9 +151,10 @@ def _decision(run: Mapping[str, Any], gate: Mapping[str, Any]) -> str:
     return f"step {index + 1} {words} by {gate['decided_by']} at {gate['decided_at']}{comment}"
 
 
-def decide_hint(run_id: int) -> str:
-    """How to decide at the open gate."""
-    return f"Decide with `paceline approve {run_id}` or `paceline reject {run_id}`, each with --comment if you like."
+def decide_hint(run_id: int, gate_id: int) -> str:
+    """How to decide at this gate, and at no other that may have opened meanwhile."""
+    ways = (f"`paceline {way} {run_id} --gate {gate_id}`" for way in ("approve", "reject"))
+    return f"Decide with {' or '.join(ways)}, each with --comment if you like."
 
 
 def say_queue_and_warnings(run: Mapping[str, Any]) -> None:

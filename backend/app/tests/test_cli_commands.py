@@ -18,14 +18,15 @@ async def test_a_run_from_its_creation_through_its_gate_to_its_end(place: Place)
     assert run_id.isdigit()
     assert "[1 first] started on scripted/beta" in created.err
     assert "Shall it go on?" in created.err
-    assert f"paceline approve {run_id}" in created.err
+    gate = (await place.json("show", run_id))["approval"]["id"]
+    assert f"paceline approve {run_id} --gate {gate}" in created.err
     assert (await cli("watch", run_id)).out == "waiting_for_approval\n"
 
     shown = await cli("show", run_id)
     assert "Please look." in shown.out
     assert "Shall it go on?" in shown.out
     assert str(place.project) in shown.out
-    approved = await cli("approve", run_id, "--comment", "It is fine.")
+    approved = await cli("approve", run_id, "--comment", "It is fine.", "--gate", gate)
     assert (approved.code, approved.out) == (0, "")
     again = await cli("approve", run_id)
     assert (again.code, "cannot be approved" in again.err) == (2, True)
@@ -41,6 +42,24 @@ async def test_a_run_from_its_creation_through_its_gate_to_its_end(place: Place)
     assert [step["used_model"] for step in run["steps"]] == ["scripted/beta", None, "scripted/beta"]
     assert [step["model_origin"] for step in run["steps"]] == ["run", None, "agent"]
     assert place.fake.provider.models_called() == ["beta", "beta"]
+
+
+async def test_a_decision_names_its_gate_and_the_changes_that_were_seen(place: Place) -> None:
+    asked = await cli("run", "gated", "Do it.", "--follow", "--json")
+    run_id, gate = json.loads(asked.out)["id"], json.loads(asked.out)["approval"]["id"]
+    looked = await cli("show", run_id, "--diff")
+    digest = (await place.json("show", run_id, "--diff"))["digest"]
+    assert f"--seen {digest}" in looked.err
+    for way in ("approve", "reject"):
+        other = await cli(way, run_id, "--gate", gate + 1)
+        assert (other.code, "waits at another one" in other.err) == (2, True), "only the gate that was looked at"
+    assert (await cli("request-changes", run_id, "--gate", gate + 1, "-c", "No.")).code == 2
+    (place.project / "new.txt").write_text("by somebody else")
+    unseen = await cli("approve", run_id, "--seen", digest)
+    assert (unseen.code, "have changed" in unseen.err) == (2, True), unseen.err
+    (place.project / "new.txt").unlink()
+    approved = await cli("approve", run_id, "--gate", gate, "--seen", digest)
+    assert approved.code == 0, approved.err
 
 
 async def test_failed_rejected_aborted_and_restarted_runs_say_so_by_their_exit_code(place: Place) -> None:
