@@ -199,7 +199,11 @@ class PipelineRunner:
         if began is not None and idle:
             async with self._reads() as db:
                 tries = await attempts.tries(db, step.id, step.pipeline.attempt)
+                spent = await attempts.run_cost(db, step.pipeline_id) + ((response and response.cost) or 0)
             pause = retries.pause_before_next(policy, failure, tries)
+            if pause is not None and (too_much := self._over_budget(spent)) is not None:
+                failure.detail += f" It is not tried again: {too_much}"
+                pause = None
             if pause is not None:
                 await self._endings.retry_step(
                     step, failure, began, response, tries=tries, allowed=policy.attempts, pause=pause
@@ -252,9 +256,16 @@ class PipelineRunner:
         budget = self._settings.max_cost_usd
         if budget is None:
             return limits
-        if spent >= budget:
-            raise BudgetExceeded(f"The run has cost {dollars(spent)}; PACELINE_MAX_COST_USD allows {dollars(budget)}.")
+        if (too_much := self._over_budget(spent)) is not None:
+            raise BudgetExceeded(too_much)
         return limits.model_copy(update={"budget_usd": budget - spent})
+
+    def _over_budget(self, spent: float) -> str | None:
+        """Why a run that has cost so much sends no more prompts; None while it may."""
+        budget = self._settings.max_cost_usd
+        if budget is None or spent < budget:
+            return None
+        return f"The run has cost {dollars(spent)}; PACELINE_MAX_COST_USD allows {dollars(budget)}."
 
     async def _permit(self, run: Pipeline) -> None:
         """Go on only while this server lives for the others and the run is still ours; else StaleEpoch."""

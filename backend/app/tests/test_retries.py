@@ -247,13 +247,24 @@ async def test_a_lost_segment_is_replaced_and_still_waits(database: Database, ca
     assert await bench.engine.drain(bench.work) == ["done"]
 
 
-async def test_a_spent_budget_ends_the_tries(sqlite_database: Database, case: Case) -> None:
+async def test_a_budget_that_is_passed_ends_the_tries(sqlite_database: Database, case: Case) -> None:
+    """Whether the last answer was heard to pass it while it ran, or was found to have when it had ended."""
     bench = Bench(sqlite_database, case, retry=RetryPolicy(attempts=5), max_cost_usd=0.05)
     run = await bench.create("[[empty]] [[usage:40000]]")
     assert await bench.first(run) == "waiting_for_retry"
-    assert await bench.engine.drain(bench.work) == ["budget"], "the second answer passed it"
+    last = await bench.engine.drain(bench.work)
+    assert [attempt.outcome for attempt in (await bench.step()).attempts] == ["empty_output", *last]
+    assert len(case.calls("[[usage:40000]]")) == 2
+    assert last in (["budget"], ["empty_output"])
+
+
+async def test_a_budget_that_is_spent_allows_no_further_try(sqlite_database: Database, case: Case) -> None:
+    bench = Bench(sqlite_database, case, retry=RetryPolicy(attempts=5), max_cost_usd=0.05)
+    run = await bench.create("[[empty]] [[usage:50000:0]]")
+    assert await bench.first(run) == "empty_output", "all of it, and not more"
     step = await bench.step()
-    assert [attempt.outcome for attempt in step.attempts] == ["empty_output", "budget"]
+    assert (step.status, len(step.attempts), len(case.calls("[[usage:50000:0]]"))) == ("failed", 1, 1)
+    assert "It is not tried again: The run has cost $0.05" in (step.error_message or "")
 
 
 async def test_a_pause_of_the_queue_holds_the_next_try_and_a_resume_begins_it(
