@@ -86,10 +86,10 @@ class OpencodeApi:
         await self.http.post(f"/session/{session_id}/prompt_async", body)
         reach("after:prompt-sent")
 
-    async def abort(self, session_id: str) -> None:
-        """Ask for an end; the answer says nothing, look at the status."""
+    async def abort(self, session_id: str, directory: str | None = None) -> None:
+        """Ask for an end; the answer says nothing, look at the status. A deleted session needs its directory."""
         reach("before:abort-sent")
-        await self.http.post(f"/session/{session_id}/abort")
+        await self.http.post(f"/session/{session_id}/abort", directory=directory)
         reach("after:abort-sent")
 
     async def requests(self, directory: str) -> list[WireRequest]:

@@ -184,16 +184,16 @@ class OpenCodeClient:
             self._denied[session_id] = watch.requests.denied
 
     async def read_turn(self, session_id: str) -> MessageResponse:
-        """The turn of a bound session as OpenCode stores it now: after a stop, or while it still runs."""
-        return await self._read_turn(session_id, None)
+        """The turn of a bound session as OpenCode stores it now. Refused for good: `OpencodeRefusal`."""
+        with refusals_end_the_step():
+            return await self._read_turn(session_id, None)
 
     async def stop_session(self, session_id: str, directory: str) -> bool:
         """End whatever runs in the session and its children; True when it is proven idle.
 
         Works for sessions of earlier processes too, and returns at once for those that are idle.
         """
-        del directory  # OpenCode itself says which directory a session belongs to
-        return await self._stopper.stop(session_id, lambda: self._last_sent(session_id))
+        return await self._stopper.stop(session_id, directory, lambda: self._last_sent(session_id))
 
     def _last_sent(self, session_id: str) -> SentPrompt | None:
         return ABOUT_TO_SEND if session_id in self._beginning else self._sent.get(session_id)

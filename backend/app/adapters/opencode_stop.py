@@ -47,14 +47,15 @@ class SessionStopper:
         self._timing = timing or StopTiming()
         self._born = time.time()
 
-    async def stop(self, session_id: str, sent: Callable[[], SentPrompt | None]) -> bool:
-        """True when nothing runs in the session or its children any more; an unknown session is idle.
+    async def stop(self, session_id: str, directory: str, sent: Callable[[], SentPrompt | None]) -> bool:
+        """True when nothing runs in the session or its children any more.
 
         `sent` is asked again and again; None: whatever was sent was sent before this stopper was made.
+        `directory` matters only for a session that OpenCode has forgotten.
         """
         session = await self._api.session(session_id)
         if session is None:
-            return True
+            return await self._stop_forgotten(session_id, directory)
         began = time.monotonic()
         aborted: set[str] = set()
         quiet_since: float | None = None
@@ -71,6 +72,16 @@ class SessionStopper:
                 return True
             await asyncio.sleep(self._timing.pause)
         return False
+
+    async def _stop_forgotten(self, session_id: str, directory: str) -> bool:
+        """A turn outlives the deletion of its session: only the status still shows it, until an abort ends it."""
+        began = time.monotonic()
+        while session_id in await self._api.statuses(directory):
+            if time.monotonic() - began > self._timing.total:
+                return False
+            await self._api.abort(session_id, directory)
+            await asyncio.sleep(self._timing.pause)
+        return True
 
     async def _abort_what_runs(self, session: WireSession, children: list[WireSession]) -> list[str]:
         statuses = await self._api.statuses(session.directory)

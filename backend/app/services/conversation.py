@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from app.errors import Interrupted, OpencodeUnavailable, TimedOut
+from app.errors import Interrupted, OpencodeRefusal, OpencodeUnavailable, TimedOut
 from app.schemas.runtime import MessageResponse, SessionBinding
 from app.services.attempts import INTERRUPTED_NOTE
 from app.services.ports import AgentRuntime, RuntimeServer
@@ -110,7 +110,7 @@ class Conversation:
             if not idle:
                 log.error("session %s did not become idle", session_id)
             return await self._client.read_turn(session_id), idle
-        except OpencodeUnavailable as error:
+        except (OpencodeUnavailable, OpencodeRefusal) as error:
             log.warning("session %s could not be stopped or read: %s", session_id, error.detail)
             return None, idle
 

@@ -57,7 +57,10 @@ class AgentRuntime(Protocol):
         ...
 
     async def read_turn(self, session_id: str) -> MessageResponse:
-        """What a bound session's turn has produced so far, without waiting."""
+        """What a bound session's turn has produced so far, without waiting.
+
+        Raises `OpencodeRefusal` when the server will never tell, such as for a session that it has forgotten.
+        """
         ...
 
     async def stop_session(self, session_id: str, directory: str) -> bool:

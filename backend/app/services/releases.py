@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from app.errors import OpencodeUnavailable
+from app.errors import OpencodeRefusal, OpencodeUnavailable
 from app.models import Attempt, Directory, Step
 from app.schemas.runtime import MessageResponse, SessionBinding
 from app.services import attempts, leases, scheduling
@@ -87,6 +87,9 @@ class Releases:
                     quiet = False
                     continue
                 responses[attempt.id] = await self._read(attempt, attempt.session_id)
+            except OpencodeRefusal as error:
+                # It is proven idle, and what it has cost will never be told, so its directory waits for nothing.
+                log.warning("session %s cannot be read any more: %s", attempt.session_id, error.detail)
             except OpencodeUnavailable as error:
                 log.warning("waiting for OpenCode to stop session %s: %s", attempt.session_id, error.detail)
                 quiet = False
@@ -125,13 +128,11 @@ class Releases:
 
     async def wait_until_free(self, pipeline_id: int, attempt: int, seconds: float) -> bool:
         """True when the attempt no longer holds its directory; False when the time is over."""
-        deadline = datetime.now(UTC).timestamp() + seconds
-        while datetime.now(UTC).timestamp() < deadline:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
             async with self._reads() as db:
                 held = await db.scalar(
-                    select(Directory.id).where(
-                        Directory.holder_id == pipeline_id, Directory.holder_attempt == attempt
-                    )
+                    select(Directory.id).where(Directory.holder_id == pipeline_id, Directory.holder_attempt == attempt)
                 )
             if held is None:
                 return True

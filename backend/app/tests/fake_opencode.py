@@ -173,7 +173,7 @@ class FakeOpenCode:
             Route("/agent", self._agent),
             Route("/session", self._create, methods=["POST"]),
             Route("/session/status", self._status),
-            Route(session, self._session),
+            Route(session, self._session, methods=["GET", "DELETE"]),
             Route(session + "/children", self._children),
             Route(session + "/message", self._messages),
             Route(session + "/prompt_async", self._prompt, methods=["POST"]),
@@ -240,12 +240,16 @@ class FakeOpenCode:
 
     def _find(self, request: Request) -> Session:
         session = self.sessions.get(request.path_params["id"])
-        if session is None:
+        if session is None or session.deleted:
             raise _Missing("NotFoundError", f"Session not found: {request.path_params['id']}")
         return session
 
     async def _session(self, request: Request) -> Response:
-        return JSONResponse(self._find(request).info)
+        session = self._find(request)
+        if request.method == "DELETE":
+            session.deleted = True
+            return JSONResponse(True)
+        return JSONResponse(session.info)
 
     async def _children(self, request: Request) -> Response:
         parent = self._find(request).id
@@ -297,6 +301,8 @@ class FakeOpenCode:
 
     async def _abort(self, request: Request) -> Response:
         session = self.sessions.get(request.path_params["id"])
+        if session is not None and session.deleted and session.directory != _directory(request):
+            return JSONResponse(True)
         await asyncio.sleep(self.delays.abort)
         began_long_ago = asyncio.get_running_loop().time() - self.delays.lost
         if session is not None and session.task is not None and session.begun and session.begun_at <= began_long_ago:

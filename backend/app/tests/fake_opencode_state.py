@@ -57,6 +57,8 @@ class Session:
     begun_at: float = 0
     arriving: int = 0
     """Prompts that were received and are not accepted yet."""
+    deleted: bool = False
+    """Unknown by its id; what ran in it goes on."""
     lost: bool = False
     """Its turn ends without a word."""
 

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from app.adapters.database import Database
+from app.adapters.opencode_client import OpenCodeClient
 from app.errors import OpencodeUnavailable
 from app.models import Approval, Attempt, AuditEvent, Directory, Pipeline, Step
 from app.schemas.runtime import MessageResponse, SessionBinding, Tokens
@@ -16,6 +17,7 @@ from app.schemas.work import Release, Segment
 from app.services.reconciler import Reconciler
 from app.services.releases import Releases
 from app.tests.factories import RecordingEngine, agent_step, approval_step, make_directory, make_pipeline
+from app.tests.fake_opencode import FakeOpenCode
 
 
 class Runtime:
@@ -119,6 +121,26 @@ async def test_a_release_waits_for_opencode_and_closes_the_attempt(database: Dat
     assert (attempt.outcome, attempt.cost, attempt.tokens["input"]) == ("aborted", 0.5, 7)
     assert await all_of(database, select(Directory.holder_id)) == [None]
     assert await releases.run_release(Release(run.id, 1)) == "released", "twice changes nothing"
+
+
+async def test_a_release_ends_although_opencode_has_forgotten_the_session(database: Database) -> None:
+    run = await held_run(database, "aborted", agent_step(status="aborted"))
+    async with database.sessions.begin() as db:
+        db.add(
+            Attempt(
+                step_id=run.steps[0].id, number=1, pipeline_attempt=1, session_id="ses_forgotten", message_id="msg",
+                directory="/tmp", worker="w", prompt="p", started_at=datetime.now(UTC),
+            )
+        )  # fmt: skip
+    async with FakeOpenCode().serve() as fake:
+        client = OpenCodeClient(fake)
+        releases = Releases(database.sessions, database.reads, client, RecordingEngine(), set())
+        async with asyncio.timeout(10):
+            assert await releases.run_release(Release(run.id, 1)) == "released"
+        await client.aclose()
+    attempt = (await all_of(database, select(Attempt)))[0]
+    assert (attempt.outcome, attempt.cost) == ("aborted", None)
+    assert await all_of(database, select(Directory.holder_id)) == [None]
 
 
 async def test_a_release_that_two_servers_do_at_once_counts_the_cost_once(database: Database) -> None:

@@ -4,10 +4,12 @@ import asyncio
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 
 from app.adapters.opencode_api import OpencodeApi
 from app.adapters.opencode_http import OpencodeHttp
+from app.errors import OpencodeRefusal
 from app.tests.contract.runtimes import Case
 from app.tests.contract.test_turns import tool
 
@@ -98,6 +100,27 @@ async def test_a_session_without_a_prompt_and_an_unknown_one_are_idle(case: Case
     assert await case.client.stop_session(session, binding.directory)
     assert await case.client.stop_session("ses_00000000000000000000000000", binding.directory)
     assert time.monotonic() - began < 5
+
+
+async def delete(case: Case, session: str) -> None:
+    """As a person does in OpenCode's own interface."""
+    at = case.server.source.endpoint()
+    async with httpx.AsyncClient(headers=at.headers()) as http:
+        assert (await http.delete(f"{at.url}/session/{session}")).is_success
+
+
+async def test_a_deleted_session_that_works_on_is_stopped_and_its_turn_is_refused(case: Case) -> None:
+    session, directory = await prompt_only(case, "[[slow:600:0.5]] deleted")
+    await case.until_called("deleted")
+    await delete(case, session)
+    api = OpencodeApi(OpencodeHttp(case.server.source))
+    assert session in await api.statuses(directory), "it works on, and so it is not idle"
+    assert await case.client.stop_session(session, directory)
+    assert session not in await api.statuses(directory)
+    await nothing_follows(case, "deleted")
+    await api.http.aclose()
+    with pytest.raises(OpencodeRefusal, match="not found"):
+        await case.client.read_turn(session)
 
 
 async def test_no_request_is_left_open(case: Case) -> None:
