@@ -151,7 +151,9 @@ class Step(Base):
     attempts: Mapped[list["Attempt"]] = relationship(
         back_populates="step", lazy="raise", order_by="Attempt.number", cascade="all, delete-orphan"
     )
-    handoffs: Mapped[list["Handoff"]] = relationship(lazy="raise", order_by="Handoff.id", cascade="all, delete-orphan")
+    handoffs: Mapped[list["Handoff"]] = relationship(
+        lazy="raise", order_by="Handoff.id", cascade="all, delete-orphan"
+    )
     approvals: Mapped[list["Approval"]] = relationship(
         lazy="raise", order_by="Approval.id", cascade="all, delete-orphan"
     )

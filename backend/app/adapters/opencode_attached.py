@@ -94,7 +94,9 @@ class ServerStatus:
 class AttachedServer(ServerStatus):
     """Somebody else's OpenCode, at an address: asked, never started or ended."""
 
-    def __init__(self, url: str, password: str | None = None, check_seconds: float = 5, patience: float = 10) -> None:
+    def __init__(
+        self, url: str, password: str | None = None, check_seconds: float = 5, patience: float = 10
+    ) -> None:
         """`patience`: a server that is dead refuses at once, one that is busy may take some seconds to answer."""
         super().__init__(managed=False)
         self._patience = patience

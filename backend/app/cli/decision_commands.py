@@ -99,7 +99,9 @@ def duplicate(run_id: RunId, as_json: AsJson = False) -> None:
 COMMANDS = (approve, request_changes, reject, abort, restart, duplicate)
 
 
-def _decide(server: Connection, run_id: int, action: str, done: str, body: dict[str, Any], as_json: bool) -> None:
+def _decide(
+    server: Connection, run_id: int, action: str, done: str, body: dict[str, Any], as_json: bool
+) -> None:
     given = {name: value for name, value in body.items() if value is not None}
     answer = server.post(f"/pipelines/{run_id}/{action}", given or None)
     if as_json:

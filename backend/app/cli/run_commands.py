@@ -61,7 +61,9 @@ def run(
 
 
 def runs(
-    status: Annotated[list[str] | None, typer.Option(help="Only runs in this status; may be repeated.")] = None,
+    status: Annotated[
+        list[str] | None, typer.Option(help="Only runs in this status; may be repeated.")
+    ] = None,
     template: Annotated[str | None, typer.Option(help="Only runs of this template.")] = None,
     query: Annotated[str | None, typer.Option("--query", "-q", help="Words in the title or the prompt.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
@@ -91,7 +93,7 @@ def runs(
     elif items:
         put_runs(items)
     else:
-        say('No runs. Create one with `paceline run TEMPLATE "PROMPT"`.')
+        say("No runs. Create one with `paceline run TEMPLATE \"PROMPT\"`.")
 
 
 def show(

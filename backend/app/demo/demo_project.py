@@ -84,7 +84,7 @@ def shipping_cost(basket: Basket) -> Decimal:
     return SHIPPING
 ''',
     "tests/__init__.py": "",
-    "tests/test_basket.py": """import unittest
+    "tests/test_basket.py": '''import unittest
 from decimal import Decimal
 
 from shop.basket import Basket
@@ -101,8 +101,8 @@ class BasketTest(unittest.TestCase):
         basket = Basket()
         basket.add("tea", "2.00", 5)
         self.assertEqual(basket.subtotal, Decimal("9.00"))
-""",
-    "tests/test_shipping.py": """import unittest
+''',
+    "tests/test_shipping.py": '''import unittest
 from decimal import Decimal
 
 from shop.basket import Basket
@@ -121,7 +121,7 @@ class ShippingTest(unittest.TestCase):
 
     def test_large_basket_is_free(self) -> None:
         self.assertEqual(shipping_cost(basket_of("80.00")), Decimal("0.00"))
-""",
+''',
     ".gitignore": "__pycache__/\n",
 }
 

@@ -58,12 +58,12 @@ def _developer_stop(request: Request) -> str | None:
     return None if _BROKEN in code else _ELSEWHERE
 
 
-_DEFECT_TEST = """    def test_basket_of_exactly_the_limit_is_free(self) -> None:
+_DEFECT_TEST = '''    def test_basket_of_exactly_the_limit_is_free(self) -> None:
         self.assertEqual(shipping_cost(basket_of("50.00")), Decimal("0.00"))
-"""
+'''
 
-_LAST_TEST = """        self.assertEqual(shipping_cost(basket_of("80.00")), Decimal("0.00"))
-"""
+_LAST_TEST = '''        self.assertEqual(shipping_cost(basket_of("80.00")), Decimal("0.00"))
+'''
 
 _EDGE_TESTS = '''"""Edges of the shipping rule: around the limit, after a discount, and without anything to send."""
 
@@ -95,7 +95,7 @@ class ShippingEdgesTest(unittest.TestCase):
 '''
 
 _PROBE = (
-    'python3 -c "from shop.basket import Basket; from shop.shipping import shipping_cost\n'
+    "python3 -c \"from shop.basket import Basket; from shop.shipping import shipping_cost\n"
     "for amount in ('0.01', '49.99', '50.00', '50.01'):\n"
     "    basket = Basket(); basket.add('voucher', amount); print(amount, shipping_cost(basket))\""
 )

@@ -19,7 +19,9 @@ async def login(body: LoginRequest, request: Request, response: Response) -> Non
     known = cast(Login, request.app.state.login)
     if not known.is_token(body.token):
         raise Unauthorized("The token is wrong. `paceline serve` prints the address with the right one.")
-    response.set_cookie(COOKIE, known.cookie_value, max_age=_YEAR, httponly=True, samesite="strict", path="/")
+    response.set_cookie(
+        COOKIE, known.cookie_value, max_age=_YEAR, httponly=True, samesite="strict", path="/"
+    )
 
 
 @router.delete("", status_code=204)

@@ -14,7 +14,9 @@ from app.schemas.requests import AgentRequestResponse
 from app.schemas.runtime import Tokens, TranscriptMessage
 from app.schemas.text import FilledText, Line, StorableText
 
-PipelineStatus = Literal["pending", "running", "waiting_for_approval", "waiting_for_input", "done", "failed", "aborted"]
+PipelineStatus = Literal[
+    "pending", "running", "waiting_for_approval", "waiting_for_input", "done", "failed", "aborted"
+]
 StepStatus = Literal[
     "pending", "running", "waiting_for_approval", "waiting_for_input", "done", "failed", "aborted", "skipped"
 ]
@@ -39,7 +41,9 @@ MAX_PROMPT_BYTES = 1_000_000
 RepoName = Annotated[str, StringConstraints(pattern=r"^[\w.-]+/[\w.-]+$", max_length=200)]
 
 
-StepModels = Annotated[dict[int, StorableText], Field(json_schema_extra={"propertyNames": {"pattern": "^[0-9]{1,3}$"}})]
+StepModels = Annotated[
+    dict[int, StorableText], Field(json_schema_extra={"propertyNames": {"pattern": "^[0-9]{1,3}$"}})
+]
 """Models by the index of their step, from 0."""
 
 
@@ -256,14 +260,7 @@ class DiffResponse(_Response):
     def nothing(cls, reason: str) -> "DiffResponse":
         """The answer when there can be no diff."""
         return cls(
-            available=False,
-            reason=reason,
-            base=None,
-            digest=None,
-            text="",
-            files=0,
-            additions=0,
-            deletions=0,
+            available=False, reason=reason, base=None, digest=None, text="", files=0, additions=0, deletions=0,
             truncated=False,
         )
 

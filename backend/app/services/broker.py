@@ -191,7 +191,9 @@ class Broker:
             before = shown.parts.get(event.part_id)
             text = event.text if event.text is not None else (before.text if before else "") + (event.delta or "")
             kind = event.kind or "text"
-            shown.parts[event.part_id] = LivePart(part_id=event.part_id, kind=kind, text=text[-SNAPSHOT_TEXT_LIMIT:])
+            shown.parts[event.part_id] = LivePart(
+                part_id=event.part_id, kind=kind, text=text[-SNAPSHOT_TEXT_LIMIT:]
+            )
 
 
 def _live_frame(event: LiveEvent) -> DeltaFrame | ToolFrame | StateFrame | None:

@@ -130,7 +130,9 @@ class Pruning:
         if made_for is None:
             return False
         within = func.substr(Directory.real_path, 1, len(directory.real_path) + 1) == directory.real_path + "/"
-        used = exists().where(Pipeline.directory_id == Directory.id, (Directory.id == directory.id) | within)
+        used = exists().where(
+            Pipeline.directory_id == Directory.id, (Directory.id == directory.id) | within
+        )
         made_for_other = exists().where(Pipeline.id == made_for)
         return made_for <= pipeline_id and not await db.scalar(select(used | made_for_other))
 

@@ -172,7 +172,9 @@ class AgentRequests:
         if bell is not None:
             bell.set()
 
-    async def page(self, *, status: str | None, pipeline_id: int | None, limit: int, cursor: str | None) -> RequestPage:
+    async def page(
+        self, *, status: str | None, pipeline_id: int | None, limit: int, cursor: str | None
+    ) -> RequestPage:
         """Requests of all runs or of one, newest first."""
         query = select(AgentRequest).where(older_than(AgentRequest.id, cursor)).order_by(AgentRequest.id.desc())
         if status is not None:

@@ -56,7 +56,9 @@ _two_directories_of_one = (
 _holder_elsewhere = (
     select(Directory.real_path, Directory.holder_id)
     .outerjoin(Pipeline, Pipeline.id == Directory.holder_id)
-    .where(Directory.holder_id.is_not(None), or_(Pipeline.id.is_(None), Pipeline.directory_id != Directory.id))
+    .where(
+        Directory.holder_id.is_not(None), or_(Pipeline.id.is_(None), Pipeline.directory_id != Directory.id)
+    )
 )
 _at_work_without_directory = (
     select(Pipeline.id, Pipeline.status)

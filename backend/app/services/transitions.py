@@ -98,7 +98,9 @@ def restart_pipeline(db: AsyncSession, run: Pipeline, actor: str, start: int) ->
     run.error_code = run.error_message = run.finished_at = None
     for step in run.steps[start:]:
         _reset_step(db, step, actor)
-    audit.record(db, "pipeline.restarted", actor=actor, pipeline_id=run.id, attempt=run.attempt, step=start + 1)
+    audit.record(
+        db, "pipeline.restarted", actor=actor, pipeline_id=run.id, attempt=run.attempt, step=start + 1
+    )
 
 
 def recover_pipeline(db: AsyncSession, run: Pipeline, reason: str) -> None:

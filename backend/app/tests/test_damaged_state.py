@@ -201,7 +201,9 @@ async def test_a_record_that_cannot_be_replaced_is_said_and_tried_again(tmp_path
     await server.stop()
 
 
-async def test_a_server_starts_over_what_its_predecessor_left_damaged(tmp_path: Path, sqlite_template: Path) -> None:
+async def test_a_server_starts_over_what_its_predecessor_left_damaged(
+    tmp_path: Path, sqlite_template: Path
+) -> None:
     place_folder = tmp_path / "place"
     place_folder.mkdir()
     async with cli_place(place_folder, sqlite_template) as place:

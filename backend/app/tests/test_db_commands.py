@@ -246,7 +246,9 @@ BREAKS = {
 
 
 @pytest.mark.parametrize("statement", BREAKS)
-async def test_each_contradiction_is_found(database: Database, monkeypatch: pytest.MonkeyPatch, statement: str) -> None:
+async def test_each_contradiction_is_found(
+    database: Database, monkeypatch: pytest.MonkeyPatch, statement: str
+) -> None:
     await seed(database)
     async with database.engine.begin() as connection:
         await connection.execute(text(statement))
@@ -395,3 +397,4 @@ def test_vacuum_makes_the_file_smaller(data_dir: Path) -> None:
 def test_days_that_are_no_days_are_refused(data_dir: Path, days: str) -> None:
     assert paceline_db("prune", "--older-than-days", days).code == 2
     assert rows(data_dir / "paceline.db", "SELECT id FROM audit_events") == []
+

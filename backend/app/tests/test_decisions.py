@@ -64,7 +64,9 @@ class Desk:
         self.database = database
         self.engine = RecordingEngine()
         self.releases = Releases(database.sessions, database.reads, runtime, self.engine, set())
-        self.decisions = Decisions(database.sessions, database.reads, self.engine, self.releases, ModelCatalog(runtime))
+        self.decisions = Decisions(
+            database.sessions, database.reads, self.engine, self.releases, ModelCatalog(runtime)
+        )
 
     async def run(self, status: str, *steps: Step, holds: bool = True) -> Pipeline:
         """A run in a state, with the steps and the gate that fit to it."""

@@ -76,7 +76,9 @@ def test_sizes_gate_accepts_the_limits_and_what_a_tool_wrote(tree: Tree) -> None
 
 def test_sizes_gate_takes_a_reason_but_neither_an_empty_nor_a_stale_one(tree: Tree) -> None:
     allowed = '"backend/app/a.py" = "one table read as one"\n"backend/app/b.py" = ""\n"gone.py" = "it was long"\n'
-    root = tree({"backend/app/a.py": lines(301), "backend/app/b.py": lines(301), "scripts/gates/allowed.toml": allowed})
+    root = tree(
+        {"backend/app/a.py": lines(301), "backend/app/b.py": lines(301), "scripts/gates/allowed.toml": allowed}
+    )
     code, faults = run_gate(root, "sizes")
     assert code == 1
     assert faults.splitlines() == [

@@ -103,7 +103,9 @@ async def test_the_cookie_is_for_our_page_alone(api: Api) -> None:
         (PAGE, 422),
     ],
 )
-async def test_a_write_with_the_cookie_must_come_from_our_page(api: Api, headers: dict[str, str], status: int) -> None:
+async def test_a_write_with_the_cookie_must_come_from_our_page(
+    api: Api, headers: dict[str, str], status: int
+) -> None:
     async with browser(api) as client:
         assert (await client.post("/pipelines", json={}, headers=headers)).status_code == status
 

@@ -87,7 +87,7 @@ async def test_the_command_line_asks_again_under_its_key_when_the_answer_is_lost
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         keys.append(next(line for line in head.splitlines() if line.lower().startswith("idempotency-key: ")))
         if len(keys) > 1:
-            writer.write(b'HTTP/1.1 201 Created\r\ncontent-length: 8\r\nconnection: close\r\n\r\n{"id":1}')
+            writer.write(b"HTTP/1.1 201 Created\r\ncontent-length: 8\r\nconnection: close\r\n\r\n{\"id\":1}")
             await writer.drain()
         writer.close()
 

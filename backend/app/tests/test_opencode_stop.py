@@ -39,7 +39,9 @@ MOMENTS = st.builds(
     Moment,
     wait=up_to(0.15),
     begin=up_to(0.08),
-    delays=st.builds(Delays, accept=up_to(0.06), abort=up_to(0.02), lost=up_to(0.01), child=st.none() | up_to(0.1)),
+    delays=st.builds(
+        Delays, accept=up_to(0.06), abort=up_to(0.02), lost=up_to(0.01), child=st.none() | up_to(0.1)
+    ),
     stranger=st.booleans(),
     gives_up=st.booleans(),
 )

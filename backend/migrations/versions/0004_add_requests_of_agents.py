@@ -39,7 +39,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["pipeline_id"], ["pipelines.id"], name="fk_agent_requests_pipeline_id_pipelines", ondelete="CASCADE"
         ),
-        sa.ForeignKeyConstraint(["step_id"], ["steps.id"], name="fk_agent_requests_step_id_steps", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["step_id"], ["steps.id"], name="fk_agent_requests_step_id_steps", ondelete="CASCADE"
+        ),
         sa.PrimaryKeyConstraint("id", name="pk_agent_requests"),
         sa.UniqueConstraint("opencode_id", name="uq_agent_requests_opencode_id"),
         sqlite_autoincrement=True,

@@ -27,7 +27,7 @@ class Cases:
 
 async def prepare_runs(arena: Arena) -> int:
     """Runs in every state; the number of the newest."""
-    waiting = await arena.create(CAREFUL, prompt='[[tool:bash:{"command":"true","description":"d"}]]')
+    waiting = await arena.create(CAREFUL, prompt="[[tool:bash:{\"command\":\"true\",\"description\":\"d\"}]]")
     gate = await arena.create(WORK, GATE)
     for action in ("reject", "abort", "approve"):
         run_id = await arena.create(GATE)

@@ -40,7 +40,9 @@ def shares(kills: int, databases: int) -> list[Counter[str]]:
     return dealt
 
 
-async def kill_everywhere(folder: Path, urls: Sequence[str], kills: int, seed: int, nursery: Nursery) -> list[Killed]:
+async def kill_everywhere(
+    folder: Path, urls: Sequence[str], kills: int, seed: int, nursery: Nursery
+) -> list[Killed]:
     """`kills` at each place over all databases; each of them has a world of its own."""
     work = [
         kill_on(folder / f"world{number}", url, owed, Random(f"{seed}-{number}"), nursery)

@@ -155,7 +155,9 @@ async def create_twice(arena: Arena) -> list[str]:
     """Eight creations under one Idempotency-Key, each in a new workspace."""
     body = {"title": "Race", "prompt": "p", "custom_steps": [GATE]}
     headers = {"idempotency-key": f"race-{arena.rng.random()}"}
-    answers = await asyncio.gather(*(arena.http.post("/pipelines", json=body, headers=headers) for _ in range(CLIENTS)))
+    answers = await asyncio.gather(
+        *(arena.http.post("/pipelines", json=body, headers=headers) for _ in range(CLIENTS))
+    )
     ids = {answer.json().get("id") for answer in answers}
     found = [] if {answer.status_code for answer in answers} == {201} and len(ids) == 1 else [f"runs {ids}"]
     for run_id in ids:

@@ -63,6 +63,7 @@ async def finished_run(db: AsyncSession) -> Pipeline:
     return run
 
 
+
 BROKEN: list[tuple[str, str, str]] = [
     ("a final run with an open step", "UPDATE steps SET status = 'running' WHERE type = 'agent'", "its steps [0]"),
     ("a state without its event", "UPDATE pipelines SET status = 'failed'", "its events say done"),
