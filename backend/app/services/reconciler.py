@@ -8,11 +8,11 @@ several servers share the database, that is looked for every few seconds.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from app.errors import PacelineError
@@ -56,16 +56,17 @@ class Reconciler:
         """Remind every few seconds and reconcile every minute, until cancelled."""
         since = RECONCILE_SECONDS
         while True:
-            try:
+            with _alone("reminding"):
                 await self.remind()
+            with _alone("denying what nobody answered"):
                 await self.deny_overdue()
+            with _alone("reconciling"):
+                # When the rows cannot be read, a few seconds later is soon enough, and a minute is not.
                 if since >= RECONCILE_SECONDS or await self._lost():
                     await self.reconcile()
                     since = 0.0
+            with _alone("ending what came late"):
                 await self._end_what_came_late()
-            except Exception:
-                # The database may be locked or full; the next round, in a few seconds, looks again.
-                log.exception("a round of the reconciler failed")
             await asyncio.sleep(self._pause)
             since += self._pause
 
@@ -83,10 +84,13 @@ class Reconciler:
         for segment in should_run:
             if not _any_of(live, segment.pipeline_id, segment.attempt):
                 left = _any_of(lost.keys(), segment.pipeline_id, segment.attempt)
-                await self._enqueue_again(segment, f"{lost[left]} is gone" if left else "no live segment")
+                with _alone(f"taking run {segment.pipeline_id} up"):
+                    await self._enqueue_again(segment, f"{lost[left]} is gone" if left else "no live segment")
         # At once: each may wait for OpenCode, and reminders wait for all of them.
         overdue = [release for release in held if release.workflow_id not in live]
-        await asyncio.gather(*(self._in_time(self._work.run_release, release) for release in overdue))
+        async with asyncio.TaskGroup() as group:
+            for release in overdue:
+                group.create_task(self._in_time(self._work.run_release, release))
         if lost:
             await self._forget(lost)
 
@@ -126,7 +130,7 @@ class Reconciler:
 
     async def _in_time(self, end: Callable[[Release], Awaitable[str]], release: Release) -> bool:
         """Bounded: it waits for OpenCode, and reminders must not wait with it. False when it is to be done again."""
-        with suppress(TimeoutError):
+        with _alone(f"the release of run {release.pipeline_id}"), suppress(TimeoutError):
             async with asyncio.timeout(RELEASE_SECONDS):
                 await end(release)
                 return True
@@ -175,10 +179,14 @@ class Reconciler:
         async with self._reads() as db:
             waiting = (await db.scalars(select(Approval.pipeline_id).where(*due))).all()
         for pipeline_id in waiting:
-            async with unit(self._sessions, "remind") as db:
-                await run_locks.lock_run(db, pipeline_id)
-                for gate in await db.scalars(select(Approval).where(*due, Approval.pipeline_id == pipeline_id)):
-                    transitions.remind_gate(db, gate)
+            with _alone(f"a reminder of run {pipeline_id}"):
+                await self._remind(pipeline_id, due)
+
+    async def _remind(self, pipeline_id: int, due: Sequence[ColumnElement[bool]]) -> None:
+        async with unit(self._sessions, "remind") as db:
+            await run_locks.lock_run(db, pipeline_id)
+            for gate in await db.scalars(select(Approval).where(*due, Approval.pipeline_id == pipeline_id)):
+                transitions.remind_gate(db, gate)
 
     async def deny_overdue(self) -> None:
         """Deny what an agent asked and nobody answered in time; whoever waits for the answer sees the row."""
@@ -186,11 +194,24 @@ class Reconciler:
         async with self._reads() as db:
             waiting = (await db.scalars(select(AgentRequest.pipeline_id).where(*due).distinct())).all()
         for pipeline_id in waiting:
-            async with self._sessions.begin() as db:
-                run = await run_locks.lock_run(db, pipeline_id)
-                overdue = select(AgentRequest).where(*due, AgentRequest.pipeline_id == pipeline_id)
-                for request in await db.scalars(overdue):
-                    request_transitions.expire(db, run, request)
+            with _alone(f"a deadline of run {pipeline_id}"):
+                await self._deny(pipeline_id, due)
+
+    async def _deny(self, pipeline_id: int, due: Sequence[ColumnElement[bool]]) -> None:
+        async with self._sessions.begin() as db:
+            run = await run_locks.lock_run(db, pipeline_id)
+            overdue = select(AgentRequest).where(*due, AgentRequest.pipeline_id == pipeline_id)
+            for request in await db.scalars(overdue):
+                request_transitions.expire(db, run, request)
+
+
+@contextmanager
+def _alone(what: str) -> Iterator[None]:
+    """What fails here keeps nothing else from its turn; the next round looks again."""
+    try:
+        yield
+    except Exception:
+        log.exception("%s failed", what)
 
 
 def _any_of(live: Collection[str], pipeline_id: int, attempt: int) -> str | None:

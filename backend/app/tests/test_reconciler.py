@@ -14,8 +14,10 @@ from app.errors import OpencodeUnavailable
 from app.models import Approval, Attempt, AuditEvent, Directory, Pipeline, Step
 from app.schemas.runtime import MessageResponse, SessionBinding, Tokens
 from app.schemas.work import Release, Segment
+from app.services import run_locks
 from app.services.reconciler import Reconciler
 from app.services.releases import Releases
+from app.services.workers import OnlyWorker
 from app.tests.factories import RecordingEngine, agent_step, approval_step, make_directory, make_pipeline
 from app.tests.fake_opencode import FakeOpenCode
 
@@ -212,3 +214,100 @@ async def test_a_release_that_waits_for_opencode_does_not_keep_the_others_waitin
     async with asyncio.timeout(10):
         await Reconciler(database.sessions, database.reads, RecordingEngine(), work).reconcile()
     assert sorted(begun) == sorted(run.id for run in runs)
+
+
+class Broken:
+    """Ends no release of the first run; those of others wait until they are cancelled."""
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+        self.begun: list[int] = []
+        self.ended: list[int] = []
+
+    async def run_release(self, release: Release) -> str:
+        self.begun.append(release.pipeline_id)
+        if release.pipeline_id == self.first:
+            raise ValueError("This release is beyond help.")
+        try:
+            await asyncio.sleep(0.3)
+        finally:
+            self.ended.append(release.pipeline_id)
+        return "released"
+
+
+class Suspicious(OnlyWorker):
+    """Counts how often it was asked for prompts that came late."""
+
+    asked = 0
+
+    def suspects(self) -> set[Release]:
+        self.asked += 1
+        return set()
+
+
+async def test_a_release_that_breaks_keeps_nothing_else_from_its_turn(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    runs = [await held_run(database, "aborted") for _ in range(2)]
+    work: Any = Broken(runs[0].id)
+    workers = Suspicious()
+    made = Reconciler(database.sessions, database.reads, RecordingEngine(), work, workers, 0.01)
+    rounds = asyncio.create_task(made.run())
+    async with asyncio.timeout(20):
+        while workers.asked < 5:
+            await asyncio.sleep(0.01)
+    rounds.cancel()
+    await asyncio.wait([rounds])
+    assert sorted(work.begun) == [run.id for run in runs], "five rounds of reminders hold one of reconciling"
+    assert work.ended == [runs[1].id]
+    assert "beyond help" in caplog.text
+
+
+async def test_releases_end_with_the_reconciler(database: Database) -> None:
+    runs = [await held_run(database, "aborted") for _ in range(2)]
+    work: Any = Broken(runs[0].id)
+    rounds = asyncio.create_task(Reconciler(database.sessions, database.reads, RecordingEngine(), work).run())
+    async with asyncio.timeout(20):
+        while runs[1].id not in work.begun:
+            await asyncio.sleep(0.001)
+    rounds.cancel()
+    await asyncio.wait([rounds])
+    assert work.ended == [runs[1].id]
+    assert [task for task in asyncio.all_tasks() if "_in_time" in repr(task.get_coro())] == []
+
+
+async def test_a_reminder_that_breaks_delays_no_deadline_and_no_takeover(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = datetime.now(UTC)
+    gated = []
+    async with database.sessions.begin() as db:
+        for _ in range(2):
+            run = await make_pipeline(db, [approval_step(status="waiting_for_approval")], status="waiting_for_approval")
+            gated.append(run.id)
+            db.add(
+                Approval(
+                    pipeline_id=run.id, step_id=run.steps[0].id, pipeline_attempt=1, status="pending",
+                    requested_at=now, remind_at=now - timedelta(seconds=1),
+                )
+            )  # fmt: skip
+    lost = await held_run(database, "running", agent_step(status="done"), agent_step("qa"))
+    lock_run = run_locks.lock_run
+
+    async def breaks(db: Any, pipeline_id: int) -> Pipeline:
+        if pipeline_id == gated[0]:
+            raise ValueError("This row is beyond help.")
+        return await lock_run(db, pipeline_id)
+
+    monkeypatch.setattr(run_locks, "lock_run", breaks)
+    engine, workers = RecordingEngine(), Suspicious()
+    work: Any = Broken(0)
+    rounds = asyncio.create_task(Reconciler(database.sessions, database.reads, engine, work, workers, 0.01).run())
+    async with asyncio.timeout(20):
+        while not workers.asked:
+            await asyncio.sleep(0.01)
+    rounds.cancel()
+    await asyncio.wait([rounds])
+    assert [segment.pipeline_id for segment in engine.segments] == [lost.id]
+    reminded = await all_of(database, select(Approval.pipeline_id).where(Approval.reminded_at.is_not(None)))
+    assert reminded == [gated[1]]
