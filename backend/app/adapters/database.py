@@ -1,6 +1,7 @@
 """The database as sessions: one factory that writes, one that reads, for SQLite and PostgreSQL alike."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from sqlalchemy import Engine, create_engine, event, func, inspect, select
 from sqlalchemy.engine import URL, make_url
@@ -48,6 +49,17 @@ def sync_url(url: str) -> URL:
     """The same database for code without asyncio: migrations and the queue."""
     parsed = parse_url(url)
     return parsed.set(drivername="sqlite") if parsed.get_backend_name() == "sqlite" else parsed
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file of a SQLite database, every symlink followed; None for any other.
+
+    Its lock, its journal and what a restore replaces belong to the real file, whatever it is called by.
+    """
+    parsed = parse_url(url)
+    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
+        return None
+    return Path(str(parsed.database)).resolve()
 
 
 class WriteSession(Session):

@@ -20,6 +20,11 @@ RESTARTS = 20
 """After so many the rest is copied in one go, during which writers wait."""
 SIDE_FILES = ("-journal", "-wal", "-shm")
 LOCK_SECONDS = 30
+_GOES_ON = """
+    SELECT count(*) FROM pipelines JOIN directories ON directories.id = pipelines.directory_id
+    WHERE pipelines.status IN ('pending', 'running', 'waiting_for_input') AND directories.holder_id = pipelines.id
+"""
+"""What the next start takes up: runs that have their directory, also between two steps or while an agent asks."""
 
 
 class _TooBusy(Exception):
@@ -34,7 +39,7 @@ class Restored:
     set_aside: Path | None
     """Where the former database is now."""
     at_work: int
-    """Runs that were under way when the backup was taken."""
+    """Runs that the next start goes on with, or the end of the pause that the backup contains."""
 
 
 def copy_database(source: Path, target: Path) -> str:
@@ -79,14 +84,15 @@ def examine(file: Path, called: Path | None = None) -> str:
 def restore_database(backup: Path, target: Path, aside: Path | None) -> Restored:
     """Put a backup in the place of a database that nobody uses; the caller holds its lock.
 
-    The former database is renamed to `aside` with its journal, so that nothing is lost. At every
-    moment there is either the old database or the new one.
+    The former database stays as `aside` with its journal, complete before anything is taken away. At every
+    moment there is a file at `target`: the old one, then the new one. Only where a crash had left a journal,
+    the old one lacks it just before the new one comes, and then `aside` is the whole of it.
     """
     arrived = target.with_name(f".{target.name}.{os.getpid()}.restored")
     try:
         schema = copy_database(backup, arrived)
         with closing(_open(arrived)) as connection:
-            at_work = connection.execute("SELECT count(*) FROM pipelines WHERE status = 'running'").fetchone()[0]
+            at_work = connection.execute(_GOES_ON).fetchone()[0]
         if aside is not None:
             _set_aside(target, aside)
         # A journal of the old database would be replayed into the new one.
@@ -100,14 +106,15 @@ def restore_database(backup: Path, target: Path, aside: Path | None) -> Restored
 
 
 def _set_aside(target: Path, aside: Path) -> None:
-    for old, new in zip(_side_files(target), _side_files(aside), strict=True):
-        if old.exists():
-            old.replace(new)
+    pairs = [*zip(_side_files(target), _side_files(aside), strict=True), (target, aside)]
+    there = [(old, new) for old, new in pairs if old.exists()]
     try:
-        os.link(target, aside)
+        for old, new in there:
+            os.link(old, new)
     except OSError:
         # A file system without hard links: for a moment there is no database.
-        target.replace(aside)
+        for old, new in there:
+            old.replace(new)
 
 
 def _copy(reader: sqlite3.Connection, writer: sqlite3.Connection) -> None:

@@ -167,11 +167,10 @@ def _findings(settings: Settings) -> Iterator[Finding]:
 
 def _file_of(settings: Settings) -> Path | None:
     """The SQLite file; None on PostgreSQL."""
-    from app.adapters.database import parse_url
+    from app.adapters.database import sqlite_file
 
     with _refusals():
-        url = parse_url(settings.resolved_database_url)
-    return Path(str(url.database)) if url.get_backend_name() == "sqlite" else None
+        return sqlite_file(settings.resolved_database_url)
 
 
 def _existing(settings: Settings) -> None:

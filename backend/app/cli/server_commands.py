@@ -136,13 +136,12 @@ def _secrets(settings: Settings, token: str) -> tuple[str, ...]:
 @contextmanager
 def _only_server(settings: Settings) -> Iterator[None]:
     """Holds the lock of an SQLite file; who may share a PostgreSQL database is seen when it is open."""
-    from app.adapters.database import parse_url
+    from app.adapters.database import sqlite_file
 
-    url = parse_url(settings.resolved_database_url)
-    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
+    file = sqlite_file(settings.resolved_database_url)
+    if file is None:
         yield
         return
-    file = Path(str(url.database)).resolve()
     lock = FileLock.beside(file)
     try:
         lock.acquire()

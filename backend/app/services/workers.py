@@ -140,10 +140,11 @@ class Workers:
                 raise DatabaseTaken(f"Another server has taken the name {self.me}; end one of the two.")
             silent = now - row.heartbeat_at
             row.heartbeat_at, row.stopped_at = now, None
-        if silent > timedelta(seconds=row.lease_seconds):
-            seconds = silent.total_seconds()
-            log.warning("this server was silent for %.0f s; others may have taken its work over", seconds)
-            self._suspects |= self._permits.keys()
+            if silent > timedelta(seconds=row.lease_seconds):
+                seconds = silent.total_seconds()
+                log.warning("this server was silent for %.0f s; others may have taken its work over", seconds)
+                # Before the commit: whether or not its answer arrives, the next heartbeat sees no lapse any more.
+                self._suspects |= self._permits.keys()
         self._confirmed = asked
         self._permits = {known: at for known, at in self._permits.items() if asked - at < PERMIT_SECONDS}
 

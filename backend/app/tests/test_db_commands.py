@@ -1,4 +1,4 @@
-"""`paceline db`: copies under load, what a restore refuses, faults that a check finds, what prune takes and leaves."""
+"""`paceline db`: copies under load, what restore refuses, faults that a check finds, what prune takes and leaves."""
 
 import json
 import os
@@ -113,29 +113,6 @@ def test_a_backup_overwrites_nothing_and_leaves_nothing_behind(data_dir: Path, t
     assert os.listdir(folder) == []
     (data_dir / "paceline.db").unlink()
     assert paceline_db("backup").code == 2
-
-
-def test_a_restore_keeps_the_former_database_with_its_journal(data_dir: Path, tmp_path: Path) -> None:
-    file, copy = data_dir / "paceline.db", tmp_path / "copy.db"
-    add_directory(file, "/before")
-    assert paceline_db("backup", copy).code == 0
-    add_directory(file, "/after")
-    said = paceline_db("restore", copy)
-    assert said.code == 2
-    assert "--force" in said.err
-    (data_dir / "paceline.db-journal").write_bytes(b"of the former database")
-    said = paceline_db("restore", copy, "--force")
-    assert said.code == 0, said.err
-    assert rows(file, "SELECT real_path FROM directories") == [("/before",)]
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    (kept,) = data_dir.glob("paceline.db.before-*[0-9]")
-    assert str(kept) in said.err
-    journal = kept.with_name(kept.name + "-journal")
-    assert journal.read_bytes() == b"of the former database"
-    journal.unlink()
-    assert rows(kept, "SELECT real_path FROM directories ORDER BY id") == [("/before",), ("/after",)]
-    file.unlink()
-    assert paceline_db("restore", copy).code == 0, "without a database there is nothing to force"
 
 
 def _newer(file: Path) -> None:

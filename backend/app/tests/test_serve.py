@@ -74,6 +74,25 @@ async def test_one_server_for_one_database_and_a_killed_one_leaves_no_lock(place
             assert await third.ended() == 0
 
 
+@pytest.mark.parametrize("linked", ["paceline.db", ""])
+async def test_nothing_is_restored_under_a_server_on_a_linked_database(place: Place, linked: str) -> None:
+    """Whether the file is a symlink or its folder."""
+    seen = place.data_dir / linked
+    real = place.folder / "elsewhere"
+    seen.rename(real)
+    seen.symlink_to(real)
+    copy = place.folder / "copy.db"
+    assert (await cli("db", "backup", str(copy))).code == 0
+    with serving_process(place) as server:
+        await server.until_listening()
+        said = await cli("db", "restore", str(copy), "--force")
+        assert (said.code, f"process {server.process.pid}" in said.err) == (3, True), said.err
+        assert (await cli("db", "prune", "--older-than-days", 1, "--vacuum")).code == 3
+        assert (await cli("runs")).code == 0
+    assert (await cli("db", "restore", str(copy), "--force")).code == 0
+    assert seen.is_symlink(), "what is replaced is the database, not the link to it"
+
+
 async def test_watching_goes_on_over_a_kill_and_a_restart_of_the_server(place: Place) -> None:
     place.fake.pace = 1
     with serving_process(place) as first:

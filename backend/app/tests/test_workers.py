@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSessionTransaction
 
 from app.adapters.database import Database
 from app.errors import DatabaseTaken, StaleEpoch
@@ -132,6 +133,26 @@ async def test_what_was_permitted_before_a_lapse_is_suspect_until_it_is_settled(
     assert one.suspects() == one.suspects() == {Release(1, 1)}
     one.settled(Release(1, 1))
     assert one.suspects() == set()
+
+
+async def test_what_was_permitted_before_a_lapse_is_suspect_although_the_answer_to_the_heartbeat_is_lost(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (one,) = await joined(database, "a")
+    await one.permit(Release(1, 1))
+    await silent(database, "a")
+    leave = AsyncSessionTransaction.__aexit__
+
+    async def lost(transaction: AsyncSessionTransaction, *error: Any) -> None:
+        await leave(transaction, *error)
+        raise ConnectionError("The answer to the commit never came.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(AsyncSessionTransaction, "__aexit__", lost)
+        with pytest.raises(ConnectionError):
+            await one.beat()
+    await one.beat()
+    assert one.suspects() == {Release(1, 1)}
 
 
 def reconcilers(
