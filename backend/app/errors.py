@@ -239,7 +239,7 @@ class RegistryUnavailable(Unavailable):
 
 
 class StorageFull(Unavailable):
-    """No space left for the database."""
+    """No space left for the database, or for a directory of Paceline's own."""
 
     code = "storage_full"
     status = 507

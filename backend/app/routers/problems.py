@@ -1,6 +1,8 @@
 """Turns every error into application/problem+json: one handler for the whole tree."""
 
+import errno
 import logging
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,13 +20,20 @@ from app.errors import (
     NotFound,
     PacelineError,
     RequestError,
+    StorageFull,
     Unauthorized,
+    Unavailable,
 )
 from app.schemas.problem import Problem, ProblemPlace
 
 log = logging.getLogger("paceline.api")
 
 MEDIA_TYPE = "application/problem+json"
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_CLOSED = frozenset(
+    {errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ENOTDIR}
+)
 
 
 def problem_of(error: PacelineError) -> dict[str, Any]:
@@ -71,6 +80,14 @@ def add_handlers(app: FastAPI, database_error: Any) -> None:
         known = database_error(error)
         return problem_response(known) if known is not None else await unknown(request, error)
 
+    async def storage(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, OSError)
+        known = _from_storage(error)
+        if known is None:
+            return await unknown(request, error)
+        log.warning("%s %s: %s", request.method, request.url.path, error)
+        return problem_response(known)
+
     async def unknown(request: Request, error: Exception) -> JSONResponse:
         log.error("%s %s broke", request.method, request.url.path, exc_info=error)
         return problem_response(PacelineError("Paceline failed. The server's log has the details."))
@@ -79,6 +96,7 @@ def add_handlers(app: FastAPI, database_error: Any) -> None:
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(SQLAlchemyError, database)
+    app.add_exception_handler(OSError, storage)
     app.add_exception_handler(Exception, unknown)
 
 
@@ -106,6 +124,16 @@ def _allowed(request: Request) -> list[str]:
         for method in ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
         if any(route.matches({**request.scope, "method": method})[0] == Match.FULL for route in routes)
     ]
+
+
+def _from_storage(error: OSError) -> Unavailable | None:
+    """What to tell when the disk is full, read-only or broken; None for what is no matter of the disk."""
+    place = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "its files"
+    if error.errno in _FULL:
+        return StorageFull(f"There is no space left for {place}; free some and try again. Nothing was stored.")
+    if error.errno in _CLOSED:
+        return Unavailable(f"Paceline cannot use {place}: {error.strerror}. Mend that and try again.")
+    return None
 
 
 def _from_http(error: HTTPException) -> PacelineError:

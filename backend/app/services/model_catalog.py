@@ -26,23 +26,43 @@ class _Kept(Generic[Item]):
     until: float
 
 
+@dataclass(frozen=True)
+class _Failed:
+    detail: str
+    at: float
+
+
 class _Lists(Generic[Item]):
-    """One list per directory, asked once by whoever comes first and kept for some seconds; failures are not kept."""
+    """One list per directory, asked once by whoever comes first and kept for some seconds.
+
+    A failure is that of everybody who waited for it; whoever comes later asks anew.
+    """
 
     def __init__(self, ask: Callable[[str], Awaitable[Sequence[Item]]], seconds: float) -> None:
         self._ask = ask
         self._seconds = seconds
         self._kept: dict[str, _Kept[Item]] = {}
+        self._failed: dict[str, _Failed] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def of(self, directory: str) -> tuple[Item, ...]:
+        asked = time.monotonic()
         lock = self._locks.setdefault(directory, asyncio.Lock())
         async with lock:
-            kept = self._kept.get(directory)
-            if kept is None or kept.until <= time.monotonic():
+            kept, failed = self._kept.get(directory), self._failed.get(directory)
+            if kept is not None and kept.until > time.monotonic():
+                return kept.items
+            if failed is not None and asked <= failed.at:
+                # Asked one after the other, ten that wait for an OpenCode that hangs would wait for minutes.
+                raise OpencodeUnavailable(failed.detail)
+            try:
                 kept = _Kept(await self._fetch(directory), time.monotonic() + self._seconds)
+            except OpencodeUnavailable as error:
+                self._failed[directory] = _Failed(error.detail, time.monotonic())
+                raise
+            finally:
                 self._forget_old()
-                self._kept[directory] = kept
+            self._kept[directory] = kept
             return kept.items
 
     async def _fetch(self, directory: str) -> tuple[Item, ...]:
@@ -62,6 +82,8 @@ class _Lists(Generic[Item]):
             del self._kept[directory]
         while len(self._kept) >= MAX_DIRECTORIES:
             del self._kept[next(iter(self._kept))]
+        for directory in [name for name, failed in self._failed.items() if failed.at <= now - 2 * ANSWER_SECONDS]:
+            del self._failed[directory]
         idle = [name for name, lock in self._locks.items() if name not in self._kept and not lock.locked()]
         for name in idle:
             del self._locks[name]

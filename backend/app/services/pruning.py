@@ -25,6 +25,10 @@ class OwnWorkspaces(Protocol):
         """The id of the run it was made for; None when it is not one of ours, or gone."""
         ...
 
+    def left_aside(self) -> list[tuple[str, str]]:
+        """What was set aside and neither put back nor deleted: where it is, and where it was."""
+        ...
+
     def set_aside(self, real_path: str) -> str:
         """Rename it so that no new run finds it; the new path."""
         ...
@@ -75,6 +79,7 @@ class Pruning:
         Their audit events stay and get a `pipeline.pruned`. A workspace goes when no other run is left
         in it; no other directory is ever touched.
         """
+        await self.mend()
         before = datetime.now(UTC) - timedelta(days=older_than_days)
         old = (Pipeline.status.in_(FINAL_PIPELINE), Pipeline.finished_at < before)
         async with self._sessions() as db:
@@ -91,6 +96,24 @@ class Pruning:
                 runs += 1
                 workspaces += pruned
         return Pruned(runs, workspaces)
+
+    async def mend(self) -> None:
+        """Finish what a death between the renaming of a workspace and the commit has left: the rows decide."""
+        for aside, real_path in self._workspaces.left_aside():
+            try:
+                await self._mend(aside, real_path)
+            except OSError as error:
+                log.warning("%s was left by a prune that was cut off, and cannot be mended: %s", aside, error)
+
+    async def _mend(self, aside: str, real_path: str) -> None:
+        async with self._sessions.begin() as db:
+            # Whoever prunes a run in it at this moment has this lock until its rows are gone.
+            directory = await leases.lock_directory(db, real_path)
+            used = await self._is_used(db, directory)
+            if used:
+                self._workspaces.put_back(aside, real_path)
+        if not used:
+            self._workspaces.delete(aside)
 
     async def _prune(self, pipeline_id: int, before: datetime, actor: str) -> int | None:
         """The number of workspaces that went with the run; None when it stays: somebody restarted it."""
@@ -129,12 +152,18 @@ class Pruning:
         made_for = self._workspaces.made_for(directory.real_path)
         if made_for is None:
             return False
+        made_for_other = exists().where(Pipeline.id == made_for)
+        if made_for > pipeline_id or await db.scalar(select(made_for_other)):
+            return False
+        return not await self._is_used(db, directory)
+
+    async def _is_used(self, db: AsyncSession, directory: Directory) -> bool:
+        """Whether a run works in it or below it."""
         within = func.substr(Directory.real_path, 1, len(directory.real_path) + 1) == directory.real_path + "/"
         used = exists().where(
             Pipeline.directory_id == Directory.id, (Directory.id == directory.id) | within
         )
-        made_for_other = exists().where(Pipeline.id == made_for)
-        return made_for <= pipeline_id and not await db.scalar(select(used | made_for_other))
+        return bool(await db.scalar(select(used)))
 
 
 def _work_of(pipeline_id: int) -> tuple[str, ...]:

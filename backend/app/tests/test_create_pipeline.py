@@ -1,5 +1,6 @@
 """POST /pipelines: what is stored, what is refused, and that a refusal stores nothing."""
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -210,3 +211,35 @@ async def test_a_duplicate_of_a_workspace_run_gets_a_workspace_of_its_own(api: A
     old = (await api.create(working_dir=None)).json()
     new = (await api.http.post(f"/pipelines/{old['id']}/duplicate")).json()
     assert Path(new["working_dir"]).name == str(new["id"])
+
+
+@pytest.mark.parametrize("folder", ["workspaces", "neutral"])
+@pytest.mark.parametrize(
+    ("number", "status", "code"),
+    [
+        (errno.ENOSPC, 507, "storage_full"),
+        (errno.EDQUOT, 507, "storage_full"),
+        (errno.EROFS, 503, "unavailable"),
+        (errno.EACCES, 503, "unavailable"),
+        (errno.EIO, 503, "unavailable"),
+    ],
+)
+async def test_a_disk_that_takes_no_workspace_is_a_sentence_and_stores_nothing(
+    api: Api, database: Database, monkeypatch: pytest.MonkeyPatch, folder: str, number: int, status: int, code: str
+) -> None:
+    mkdir = os.mkdir
+
+    def refused(path: Any, *more: Any, **named: Any) -> None:
+        if folder in Path(path).parts:
+            raise OSError(number, os.strerror(number), str(path))
+        mkdir(path, *more, **named)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "mkdir", refused)
+        answer = await api.create(working_dir=None)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert folder in answer.json()["detail"]
+    async with database.reads() as db:
+        for rows in (Pipeline, Step, Directory, AuditEvent):
+            assert await db.scalar(select(func.count()).select_from(rows)) == 0
+    assert (await api.create(working_dir=None)).status_code == 201

@@ -9,6 +9,7 @@ import pytest
 
 from app.errors import AmbiguousModel, InvalidStepModel, OpencodeUnavailable, UnknownModel, UnknownOpencodeAgent
 from app.schemas.runtime import ModelEntry, RuntimeAgent
+from app.services import model_catalog
 from app.services.model_catalog import MAX_DIRECTORIES, ModelCatalog
 from app.services.ports import AgentRuntime
 
@@ -183,3 +184,16 @@ async def test_many_directories_do_not_pile_up() -> None:
         await catalog.check_model("echo", f"/{number}")
     assert len(catalog._models._kept) <= MAX_DIRECTORIES
     assert len(catalog._models._locks) <= MAX_DIRECTORIES + 1
+
+
+async def test_those_who_wait_for_an_opencode_that_hangs_share_one_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_catalog, "ANSWER_SECONDS", 1.0)
+    runtime = Catalog()
+    runtime.gate = asyncio.Event()
+    catalog = catalog_of(runtime)
+    async with asyncio.timeout(1.5):
+        found = await asyncio.gather(*(catalog.check_model("echo", "/p") for _ in range(6)))
+    assert found == [None] * 6
+    assert runtime.calls == ["/p"]
+    runtime.gate.set()
+    assert await catalog.check_model("echo", "/p") == "local/echo", "whoever comes later asks anew"
