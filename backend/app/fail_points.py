@@ -31,11 +31,13 @@ COMMITS = (
     "remind",
     "ask-person",
     "answer-agent",
+    "expire",
+    "withdraw",
     "pause",
     "park",
     "resume",
 )
-CALLS = ("session-created", "prompt-sent", "abort-sent")
+CALLS = ("session-created", "prompt-sent", "abort-sent", "answer-sent")
 ALL = tuple(f"{side}:{name}" for name in (*COMMITS, *CALLS) for side in ("before", "after"))
 
 KILLED = "killed at the fail point "

@@ -111,7 +111,9 @@ class OpencodeApi:
         elif reply.message:
             body["message"] = reply.message
         try:
+            reach("before:answer-sent")
             await self.http.post(path, body or None, directory)
+            reach("after:answer-sent")
         except OpencodeRefused as refused:
             if refused.status_code == 404:
                 return False

@@ -198,7 +198,7 @@ class Reconciler:
                 await self._deny(pipeline_id, due)
 
     async def _deny(self, pipeline_id: int, due: Sequence[ColumnElement[bool]]) -> None:
-        async with self._sessions.begin() as db:
+        async with unit(self._sessions, "expire") as db:
             run = await run_locks.lock_run(db, pipeline_id)
             overdue = select(AgentRequest).where(*due, AgentRequest.pipeline_id == pipeline_id)
             for request in await db.scalars(overdue):

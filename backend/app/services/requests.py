@@ -92,7 +92,7 @@ class AgentRequests:
     async def withdraw(self, binding: SessionBinding, opencode_ids: Collection[str]) -> None:
         """Cancel what is still open here and no longer asked over there."""
         with suppress(StaleEpoch):
-            async with self._sessions.begin() as db:
+            async with unit(self._sessions, "withdraw") as db:
                 run = await run_locks.guard(db, binding.pipeline_id, binding.epoch)
                 for step in run.steps:
                     for request in step.open_requests:

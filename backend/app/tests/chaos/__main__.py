@@ -24,7 +24,7 @@ from app.tests.postgres import PostgresServer, running_postgres
 DOCUMENT = Path(__file__).parents[4] / "docs" / "reliability.md"
 PARTS = ("kills", "races", "cases")
 # What schemathesis makes of the document itself on each database, before anything is random.
-FIXED_CASES = 1200
+FIXED_CASES = 1650
 OPERATIONS = 31
 
 T = TypeVar("T")

@@ -219,10 +219,33 @@ async def final_sessions(database: Database) -> set[str]:
         return {str(session) for session in found}
 
 
-async def unkept(database: Database, acknowledged: Sequence[tuple[int, str]]) -> list[str]:
-    """Every answer with 2xx whose event is missing: as many events of a type as were acknowledged."""
+@dataclass(frozen=True)
+class Kept:
+    """What an answer with 2xx must have left: an event of the run and, if a person gave any, their words."""
+
+    run_id: int | None
+    event: str
+    words: str = ""
+
+
+async def unkept(database: Database, acknowledged: Sequence[Kept]) -> list[str]:
+    """Every answer with 2xx of which something is missing: as many events of a type as were acknowledged, all words."""
     async with database.reads() as db:
         rows = await db.execute(select(AuditEvent.pipeline_id, AuditEvent.type))
         there = Counter((run_id, kind) for run_id, kind in rows)
-    missing = Counter[tuple[int | None, str]](acknowledged) - there
-    return [f"run {run_id}: {kind} was acknowledged and is gone" for run_id, kind in missing]
+    missing = Counter((one.run_id, one.event) for one in acknowledged) - there
+    found = [f"run {run_id}: {kind} was acknowledged and is gone" for run_id, kind in missing]
+    stored = _words(await Rows.read(database))
+    return found + [
+        f"run {one.run_id}: the words of {one.event} were acknowledged and are gone: {one.words}"
+        for one in acknowledged
+        if one.words and (one.run_id, one.event, one.words) not in stored
+    ]
+
+
+def _words(rows: Rows) -> set[tuple[int, str, str | None]]:
+    """What people said: run, event and words of each decision, edited hand-off and answer."""
+    run_of = {step.id: run.id for run in rows.runs for step in run.steps}
+    said = {(gate.pipeline_id, _GATE_EVENT.get((gate.status, gate.decision), "?"), gate.comment) for gate in rows.gates}
+    said |= {(run_of[one.step_id], "handoff.edited", one.text) for one in rows.handoffs if one.edited_by}
+    return said | {(one.pipeline_id, f"request.{one.status}", one.message) for one in rows.requests}

@@ -29,6 +29,8 @@ class Killed:
     steps: int
     lost: int
     doubled: int
+    outages: Counter[int]
+    """Answers of the living server with 503 or 507, after which everybody asked again."""
 
 
 def shares(kills: int, databases: int) -> list[Counter[str]]:
@@ -58,8 +60,9 @@ async def kill_on(folder: Path, url: str, owed: Counter[str], rng: Random, nurse
     async with open_world(folder, url, nursery, ledger, rng) as world:
         await _waves(world, ledger)
     return Killed(
-        world.name, ledger.kills, sorted(ledger.owed), world.faults, world.runs, world.steps, world.lost, world.doubled
-    )
+        world.name, ledger.kills, sorted(ledger.owed), world.faults, world.runs, world.steps, world.lost, world.doubled,
+        world.outages,
+    )  # fmt: skip
 
 
 async def _waves(world: World, ledger: Ledger) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from random import Random
 
 RANDOM = "at a random moment"
+PLANNED = "by a program or between two waves"
+"""Ordered by the chaos itself, often while nothing happens: told apart, and in no total."""
 
 
 class Ledger:
@@ -32,5 +34,5 @@ class Ledger:
 
     @property
     def total(self) -> int:
-        """All kills."""
-        return self.kills.total()
+        """All kills at named places and at random moments."""
+        return self.kills.total() - self.kills[PLANNED]

@@ -8,11 +8,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.adapters.database import Database
-from app.models import AgentRequest, Approval, Attempt, Directory, Handoff, Pipeline
+from app.models import AgentRequest, Approval, Attempt, Directory, Handoff, Pipeline, Worker
 from app.schemas.runtime import TranscriptMessage, TranscriptPart
+from app.schemas.work import Segment
 from app.services import audit
 from app.services.attempts import pack_transcript
-from app.tests.chaos.invariants import final_sessions, unkept, violations
+from app.tests.chaos.invariants import Kept, final_sessions, unkept, violations
 from app.tests.chaos.watch import Watch
 from app.tests.factories import agent_step, approval_step, make_pipeline
 
@@ -123,10 +124,35 @@ async def test_an_empty_answer_is_none(database: Database) -> None:
 async def test_what_was_acknowledged_is_missed(database: Database) -> None:
     async with database.sessions.begin() as db:
         run = await finished_run(db)
-    assert await unkept(database, [(run.id, "pipeline.created"), (run.id, "approval.approved")]) == []
-    assert len(await unkept(database, [(run.id, "pipeline.aborted")])) == 1
-    assert len(await unkept(database, [(run.id, "approval.approved")] * 2)) == 1
-    assert len(await unkept(database, [(run.id + 1, "pipeline.created")])) == 1
+    assert await unkept(database, [Kept(run.id, "pipeline.created"), Kept(run.id, "approval.approved")]) == []
+    assert len(await unkept(database, [Kept(run.id, "pipeline.aborted")])) == 1
+    assert len(await unkept(database, [Kept(run.id, "approval.approved")] * 2)) == 1
+    assert len(await unkept(database, [Kept(run.id + 1, "pipeline.created")])) == 1
+
+
+async def test_lost_words_of_people_are_missed(database: Database) -> None:
+    async with database.sessions.begin() as db:
+        run = await finished_run(db)
+        db.add(
+            Handoff(
+                step_id=run.steps[0].id, text="Edited.", structured=False, sections={}, edited_by="token",
+                created_at=NOW,
+            )
+        )  # fmt: skip
+        audit.record(db, "handoff.edited", pipeline_id=run.id, characters=7)
+    said = [
+        Kept(run.id, "approval.approved", "Go on."),
+        Kept(run.id, "handoff.edited", "Edited."),
+        Kept(run.id, "request.answered", "Do."),
+    ]
+    assert len(await unkept(database, said)) == 2
+    async with database.sessions.begin() as db:
+        await db.execute(text("UPDATE approvals SET comment = 'Go on.'"))
+        await db.execute(text("UPDATE agent_requests SET message = 'Do.'"))
+    assert await unkept(database, said) == []
+    async with database.sessions.begin() as db:
+        await db.execute(text("UPDATE handoffs SET text = 'Made it.'"))
+    assert len(await unkept(database, said)) == 1
 
 
 async def test_sessions_of_finished_runs_are_known(database: Database) -> None:
@@ -147,3 +173,29 @@ async def test_the_watch_sees_two_runs_in_one_directory_and_one_that_nothing_exe
         await make_pipeline(db, directory=await db.get_one(Directory, directory.id), status="waiting_for_input")
     await watch.look()
     assert [fault for fault in watch.faults if "two runs" in fault]
+
+
+async def test_work_of_a_dead_server_executes_nothing(database: Database) -> None:
+    async with database.sessions.begin() as db:
+        run = await make_pipeline(db, status="running")
+        table, name = ("workflow_status", "local") if database.dialect == "sqlite" else ("dbos.workflow_status", "w")
+        row = f"INSERT INTO {table} (workflow_uuid, status, executor_id) VALUES (:work, 'PENDING', :name)"
+        await db.execute(text(row), {"work": Segment(run.id, run.attempt, 1, 0).workflow_id, "name": name})
+        db.add(
+            Worker(id="w", hostname="host", pid=7, opencode=None, started_at=NOW, heartbeat_at=NOW, lease_seconds=3600)
+        )
+    dead: list[str] = []
+    watch = Watch(database, alone_seconds=-1, lives=lambda: not dead)
+    await watch.look()
+    assert watch.faults == []
+    dead.append(name)
+    async with database.sessions.begin() as db:
+        await db.execute(text("UPDATE workers SET stopped_at = heartbeat_at"))
+    await watch.look()
+    assert [fault for fault in watch.faults if "nothing executes it" in fault]
+    watch.faults.clear()
+    async with database.sessions.begin() as db:
+        # What is in line is taken up by nobody either while no server lives.
+        await db.execute(text(f"UPDATE {table} SET status = 'ENQUEUED'"))
+    await watch.look()
+    assert [fault for fault in watch.faults if "nothing executes it" in fault]

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from sqlalchemy import select, text
@@ -11,18 +12,27 @@ from app.adapters.database import Database
 from app.models import Pipeline
 from app.schemas.work import Segment
 from app.services import queue_state
+from app.services.workers import WorkerQueries
 from app.tests.chaos.invariants import ACTIVE
 
 EVERY_SECONDS = 0.5
 ALONE_SECONDS = 30.0
 _LIVE = "('ENQUEUED', 'PENDING', 'DELAYED')"
+_ONLY_WORKER = "local"
+"""The name under which the one server of a SQLite file takes up work."""
 
 
 class Watch:
     """Runs as long as the block; `faults` are sentences."""
 
-    def __init__(self, database: Database, alone_seconds: float = ALONE_SECONDS) -> None:
-        """A run may be `running` for `alone_seconds` without work in the queue."""
+    def __init__(
+        self, database: Database, alone_seconds: float = ALONE_SECONDS, lives: Callable[[], bool] = lambda: True
+    ) -> None:
+        """A run may be `running` for `alone_seconds` without work that a living server has or can take up.
+
+        `lives` tells of the only server on a SQLite file; those on PostgreSQL have leases.
+        """
+        self._lives = lives
         self.faults: list[str] = []
         self.looks = 0
         self._database = database
@@ -57,7 +67,10 @@ class Watch:
             forgotten = select(Pipeline.id).where(Pipeline.parked_at.is_not(None), queue_state.not_held_back)
             self.faults += [f"run {run_id} is parked in an open queue" for run_id in await db.scalars(forgotten)]
             parked = set(await db.scalars(select(Pipeline.id).where(Pipeline.parked_at.is_not(None))))
-            live = list(await db.scalars(text(f"SELECT workflow_uuid FROM {table} WHERE status IN {_LIVE}")))
+            queued = text(f"SELECT workflow_uuid, status, executor_id FROM {table} WHERE status IN {_LIVE}")
+            work = (await db.execute(queued)).all()
+        living = await self._living()
+        live = [one for one, status, who in work if (who in living if status == "PENDING" else living)]
         places = [run.directory_id for run in active]
         if len(places) != len(set(places)):
             self.faults.append(f"two runs at work in one directory: {[tuple(run) for run in active]}")
@@ -70,6 +83,12 @@ class Watch:
                 and not any(one.startswith(Segment.prefix(run.id, run.attempt)) for one in live)
             }
         )
+
+    async def _living(self) -> set[str]:
+        if self._database.dialect == "sqlite":
+            return {_ONLY_WORKER} if self._lives() else set()
+        found = await WorkerQueries(self._database.reads, "").page()
+        return {worker.id for worker in found.items if worker.state == "living"}
 
     def _note_alone(self, alone: set[int]) -> None:
         now = time.monotonic()

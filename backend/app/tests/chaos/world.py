@@ -1,23 +1,28 @@
 """One server that dies again and again, the agents' OpenCode that lives on, and everybody who uses both."""
 
 import asyncio
+import json
 import shutil
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
 import httpx
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from app.adapters.database import Database
 from app.fail_points import KILLED
+from app.models import AgentRequest
 from app.schemas.work import Segment
-from app.tests.chaos.invariants import final_sessions, unkept, violations
-from app.tests.chaos.ledger import RANDOM, Ledger
+from app.tests.chaos.invariants import Kept, final_sessions, unkept, violations
+from app.tests.chaos.ledger import PLANNED, RANDOM, Ledger
 from app.tests.chaos.nursery import Nursery
-from app.tests.chaos.programs import Person, Program
+from app.tests.chaos.person import Person
+from app.tests.chaos.programs import Program
 from app.tests.chaos.watch import Watch
 from app.tests.fake_opencode import FakeOpenCode
 from app.tests.live_server import SETUP, LiveServer, ServerDied, attached_server
@@ -36,7 +41,8 @@ class World:
         """`name` is told in faults; `rng` decides which places are armed and when."""
         self.name = name
         self.faults: list[str] = []
-        self.acknowledged: list[tuple[int, str]] = []
+        self.acknowledged: list[Kept] = []
+        self.outages: Counter[int] = Counter()
         self.lost = self.doubled = self.steps = self.runs = 0
         self.provider = opencode.provider
         self._server = server
@@ -48,10 +54,11 @@ class World:
         self._reviving = asyncio.Lock()
         self._since = 0.0
         self._log_read = 0
-        self._killed = False
+        self._killed: str | None = None
+        """What the server was killed for, when it was no fail point."""
         self._killer: asyncio.Task[None] | None = None
         self._people = 0
-        self.watch = Watch(database)
+        self.watch = Watch(database, lives=lambda: not server.is_dead())
 
     @property
     def http(self) -> httpx.AsyncClient:
@@ -78,11 +85,11 @@ class World:
     async def _kill_sometimes(self) -> None:
         if self._reachable and self._rng.random() < RANDOM_SHARE:
             await asyncio.sleep(self._rng.uniform(0.05, 1.5))
-            self._kill()
+            self._kill(RANDOM)
 
-    def _kill(self) -> None:
+    def _kill(self, why: str) -> None:
         if not self._server.is_dead():
-            self._killed = True
+            self._killed = why
             self._server.kill()
 
     def _note_death(self) -> None:
@@ -93,16 +100,16 @@ class World:
         last = new.rstrip().rpartition("\n")[2]
         if last.startswith(KILLED):
             self._ledger.count(last.removeprefix(KILLED))
-        elif self._killed:
-            self._ledger.count(RANDOM)
+        elif self._killed is not None:
+            self._ledger.count(self._killed)
         elif self._since:
             self.faults.append(f"{self.name}: the server died by itself: {new[-1500:]}")
-        self._killed = False
+        self._killed = None
 
     async def lose_work(self, run_id: int) -> None:
         """Kill the server and take what it had queued for a run out of the queue."""
         async with self._reviving:
-            self._kill()
+            self._kill(PLANNED)
             table = "workflow_status" if self._database.dialect == "sqlite" else "dbos.workflow_status"
             statement = f"UPDATE {table} SET status = 'CANCELLED' WHERE status = 'PENDING' AND workflow_uuid LIKE :ours"
             async with self._database.sessions.begin() as db:
@@ -113,11 +120,25 @@ class World:
         """OpenCode stops working on the prompt with this marker and says nothing; False when it had finished."""
         return await self._opencode.lose_turn(marker)
 
+    async def answer_elsewhere(self, marker: str) -> None:
+        """Somebody allows at OpenCode itself what the run with this marker asks there."""
+        sessions = [one.id for one in self._opencode.sessions.values() if marker in json.dumps(one.messages)]
+        for request in list(self._opencode.requests.values()):
+            if request.body["sessionID"] in sessions:
+                del self._opencode.requests[request.id]
+                request.answer.set_result({"reply": "once"})
+
+    async def let_time_run_out(self, run_id: int) -> None:
+        """The deadline of what the agent of a run asks comes now."""
+        is_open = (AgentRequest.pipeline_id == run_id, AgentRequest.status == "pending")
+        async with self._database.sessions.begin() as db:
+            await db.execute(update(AgentRequest).where(*is_open).values(deadline=datetime.now(UTC)))
+
     async def wave(self, programs: Iterable[Program]) -> None:
         """All programs at the same time, on a server that dies wherever it is owed; then a look at everything."""
         programs = list(programs)
         self._reachable = {name for program in programs for name in program.commits}
-        self._kill()
+        self._kill(PLANNED)
         await self.revive()
         await asyncio.gather(*(self._play(program) for program in programs))
         await self.rest()
@@ -135,9 +156,9 @@ class World:
             return
         finally:
             self.acknowledged += person.acknowledged
+            self.outages += person.outages
             self.runs += 1
-        if expected is not None:
-            self._compare(program, expected, self.provider.models_called(marker))
+        self._compare(program, expected, self.provider.models_called(marker))
 
     def _compare(self, program: Program, expected: list[str], called: list[str]) -> None:
         self.steps += len(expected)
