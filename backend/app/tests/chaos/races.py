@@ -79,17 +79,46 @@ async def approve_and_reject(arena: Arena) -> list[str]:
     return found + await _expect(arena, run_id, approval_approved=int(approved), approval_rejected=int(not approved))
 
 
-async def decide_and_abort(arena: Arena) -> list[str]:
+async def approve_and_abort(arena: Arena) -> list[str]:
     """Approvals against aborts; an abort may follow an approval, never the other way round."""
-    run_id = await _at_gate(arena, GATE, WORK)
-    statuses = await arena.together(*_calls(run_id, "approve", HALF), *_calls(run_id, "abort", HALF))
-    approved, aborted = 200 in statuses[:HALF], 200 in statuses[HALF:]
-    run = await arena.final(run_id)
+    return await _against_abort(arena, await _at_gate(arena, GATE, WORK), "approve")
+
+
+async def reject_and_abort(arena: Arena) -> list[str]:
+    """Rejections against aborts: either ends the run."""
+    return await _against_abort(arena, await _at_gate(arena), "reject")
+
+
+async def changes_and_abort(arena: Arena) -> list[str]:
+    """Wishes for changes against aborts; an abort may follow a wish."""
+    return await _against_abort(arena, await _at_gate(arena, WORK, GATE), "request-changes", comment="Once more.")
+
+
+_DECIDED = {
+    "approve": ("approval_approved", "done"),
+    "reject": ("approval_rejected", "failed"),
+    "request-changes": ("approval_changes_requested", "waiting_for_approval"),
+}
+"""What each decision about a gate leaves: its event, and where its run comes to when nobody aborts it."""
+
+
+async def _against_abort(arena: Arena, run_id: int, action: str, **body: Any) -> list[str]:
+    gate = (await arena.until(run_id, "waiting_for_approval"))["approval"]["id"]
+    decisions = _calls(run_id, action, HALF, approval_id=gate, **body)
+    statuses = await arena.together(*decisions, *_calls(run_id, "abort", HALF))
+    decided, aborted = 200 in statuses[:HALF], 200 in statuses[HALF:]
+    event, end = _DECIDED[action]
+    run = await arena.until(run_id, "aborted" if aborted else end)
     found = _at_most_one(statuses[:HALF]) + _at_most_one(statuses[HALF:])
-    if (run["status"] == "aborted") != aborted or (run["approval"]["status"] == "approved") != approved:
-        found.append(f"{statuses} and the run is {run['status']}, its gate {run['approval']['status']}")
-    counts = {"approval_approved": int(approved), "approval_cancelled": int(not approved)}
-    return found + await _expect(arena, run_id, **counts, pipeline_aborted=int(aborted))
+    if not (decided or aborted) or (action == "reject" and decided == aborted):
+        found.append(f"answers {statuses}")
+    if run["status"] == "waiting_for_approval":
+        await arena.together(*_calls(run_id, "abort", 1))
+    # After a wish for changes the next gate may be open when the abort comes, or not.
+    counts = {event: int(decided)} if decided and action == "request-changes" else {
+        event: int(decided), "approval_cancelled": int(not decided)
+    }  # fmt: skip
+    return found + await _expect(arena, run_id, **counts, pipeline_aborted=int(run["status"] not in ("done", "failed")))
 
 
 async def changes_and_approve(arena: Arena) -> list[str]:
@@ -117,13 +146,19 @@ async def _asked(arena: Arena) -> tuple[int, str]:
 
 
 async def answer_twice(arena: Arena) -> list[str]:
-    """Eight answers to one request of an agent, half of them a no."""
+    """Eight answers to one request of an agent, each with words of its own, half of them a no."""
     run_id, answer = await _asked(arena)
-    replies = _calls(run_id, answer, HALF, reply="once") + _calls(run_id, answer, HALF, reply="reject")
-    statuses = await arena.together(*replies)
+    words = [f"Answer {number}." for number in range(CLIENTS)]
+    replies = [(one, "once" if number < HALF else "reject") for number, one in enumerate(words)]
+    calls = [call for one, reply in replies for call in _calls(run_id, answer, 1, reply=reply, message=one)]
+    statuses = await arena.together(*calls)
     allowed = 200 in statuses[:HALF]
     run = await arena.final(run_id)
     found = _one_winner(statuses) + ([] if run["status"] == "done" else [f"the run is {run['status']}"])
+    stored = (await arena.http.get("/requests", params={"pipeline_id": run_id})).json()["items"]
+    won = [pair for pair, status in zip(replies, statuses, strict=True) if status == 200]
+    if [(one["message"], one["reply"]) for one in stored] != won:
+        found.append(f"{won} won and {stored} is stored")
     return found + await _expect(arena, run_id, request_answered=int(allowed), request_denied=int(not allowed))
 
 
@@ -200,7 +235,9 @@ async def abort_and_finish(arena: Arena) -> list[str]:
 RACES = (
     Race("approve against approve", approve_twice),
     Race("approve against reject", approve_and_reject),
-    Race("approve against abort", decide_and_abort),
+    Race("approve against abort", approve_and_abort),
+    Race("reject against abort", reject_and_abort),
+    Race("request-changes against abort", changes_and_abort),
     Race("approve against request-changes", changes_and_approve),
     Race("answer against answer", answer_twice),
     Race("answer against abort", answer_and_abort),
