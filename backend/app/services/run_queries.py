@@ -136,7 +136,7 @@ class RunQueries:
 
     async def _waiting_reason(self, run: Pipeline, wait: WaitingRow | None, state: QueueState) -> str | None:
         if wait is not None and wait.why != "retry":
-            return waiting.sentence(wait, state, self._places)
+            return waiting.sentence(wait, state)
         if run.status == "running":
             trouble = self._server.trouble()
             return None if trouble is None else f"Waits for OpenCode. {trouble}"

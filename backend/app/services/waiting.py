@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.models import Directory, Pipeline, QueueState, Step
 from app.schemas.queue import WaitingFor
-from app.services import queue_state
+from app.services import queue_state, workers
 
 _OPEN = ("pending", "running")
 _WITH_AGENT = ("running", "waiting_for_input")
@@ -27,6 +27,8 @@ class WaitingRow:
     position: int
     since: datetime | None
     """When it was parked, or when its next try is due."""
+    places: int
+    """Of all living servers together: any of them would take it up."""
 
 
 async def begun_steps(db: AsyncSession) -> tuple[int, int]:
@@ -43,7 +45,7 @@ async def begun_steps(db: AsyncSession) -> tuple[int, int]:
 
 
 async def of_runs(db: AsyncSession, runs: Iterable[Pipeline], places: int) -> dict[int, WaitingRow]:
-    """What the given runs wait for, by id; whoever waits for nothing is absent."""
+    """What the given runs wait for, by id; whoever waits for nothing is absent. `places` are those of one server."""
     directories = {run.directory_id for run in runs if run.status in _OPEN}
     if not directories:
         return {}
@@ -55,7 +57,7 @@ async def everything(db: AsyncSession, places: int) -> list[WaitingRow]:
     return await _rows(db, places, None)
 
 
-def sentence(row: WaitingRow, state: QueueState, places: int) -> str:
+def sentence(row: WaitingRow, state: QueueState) -> str:
     """Why the run does not go on, for a person."""
     if row.why == "directory":
         return f"Another run has this directory; this one is number {row.position} in line."
@@ -63,7 +65,7 @@ def sentence(row: WaitingRow, state: QueueState, places: int) -> str:
         who = f" by {state.paused_by}" if state.paused_by else ""
         why = f" ({state.reason})" if state.reason else ""
         return f"The queue is paused{who}{why}; the run goes on when it is resumed."
-    return f"All {places} places are taken; the run goes on when a step ends or asks a person."
+    return f"All {row.places} places are taken; the run goes on when a step ends or asks a person."
 
 
 async def _rows(db: AsyncSession, places: int, directories: set[int] | None) -> list[WaitingRow]:
@@ -92,17 +94,19 @@ async def _rows(db: AsyncSession, places: int, directories: set[int] | None) -> 
     if directories is not None:
         query = query.where(Pipeline.directory_id.in_(directories))
     found = (await db.execute(query)).all()
+    # Servers that share a database have the same number of places each.
+    places *= await workers.count_living(db)
     held = await _what_holds(db, places) if any(not row.in_line for row in found) else None
-    rows = [_row(row, held) for row in found]
+    rows = [_row(row, held, places) for row in found]
     return [row for row in rows if row is not None]
 
 
-def _row(row: Any, held: WaitingFor | None) -> WaitingRow | None:
+def _row(row: Any, held: WaitingFor | None, places: int) -> WaitingRow | None:
     if row.in_line:
-        return WaitingRow(row.id, row.title, "directory", row.place, None)
+        return WaitingRow(row.id, row.title, "directory", row.place, None, places)
     if row.retry_at is not None and row.retry_at > datetime.now(UTC):
-        return WaitingRow(row.id, row.title, "retry", row.place, row.retry_at)
-    return WaitingRow(row.id, row.title, held, row.place, row.parked_at) if held is not None else None
+        return WaitingRow(row.id, row.title, "retry", row.place, row.retry_at, places)
+    return WaitingRow(row.id, row.title, held, row.place, row.parked_at, places) if held is not None else None
 
 
 async def _what_holds(db: AsyncSession, places: int) -> WaitingFor | None:

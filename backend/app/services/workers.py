@@ -205,6 +205,12 @@ class WorkerQueries:
         )  # fmt: skip
 
 
+async def count_living(db: AsyncSession) -> int:
+    """How many servers share the database now; one where no leases are kept."""
+    now = await _now(db)
+    return max(1, sum(_lives(row, now) for row in await db.scalars(select(Worker))))
+
+
 async def _now(db: AsyncSession) -> datetime:
     """The database's clock: those of the hosts differ."""
     return (await db.scalars(select(_NOW[db.get_bind().dialect.name]))).one()
