@@ -222,11 +222,7 @@ class OpenCodeClient:
         messages = await self._messages(session_id)
         turn = TurnMessages.find(messages, binding.message_id)
         running = session_id in statuses
-        before = frozenset() if running else frozenset(reply.info.id for reply in turn.replies)
-        watch.expect_new_replies(before)
-        if turn.prompt is not None:
-            live.show(messages)
-            watch.tally.read_messages(session_id, messages)
+        before = await watch.take_up(messages, running=running)
         watch.tally.started_earlier(await self._clocks.take_up(session_id, binding, turn, running=running))
         live.state("busy")
         if running:

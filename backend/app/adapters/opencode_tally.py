@@ -48,7 +48,10 @@ class TurnTally:
         limits: StepLimits,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
+        *,
+        deaf: bool = False,
     ) -> None:
+        """`deaf`: no events arrive as it begins, so silence means nothing until they do."""
         self.errors: list[TurnError] = []
         self.idle_heard = False
         self.dead: frozenset[str] = frozenset()
@@ -60,7 +63,7 @@ class TurnTally:
         self._started = clock()
         self._sessions: dict[str, _Session] = {root: _Session(heard=clock())}
         self._retry_spent = 0.0
-        self._deaf = False
+        self._deaf = deaf
         self._asked: set[str] = set()
         self._asked_since = 0.0
         self._paused = 0.0

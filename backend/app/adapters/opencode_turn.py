@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -13,6 +13,7 @@ from app.adapters.opencode_live import LiveFeed
 from app.adapters.opencode_requests import RequestAnswerer, RequestDesk
 from app.adapters.opencode_tally import TurnTally
 from app.adapters.opencode_transcript import TurnMessages
+from app.adapters.opencode_wire import WireMessage
 from app.errors import Interrupted, OpencodeUnavailable
 from app.schemas.runtime import SessionBinding, TurnError
 
@@ -56,7 +57,7 @@ class TurnWatch:
         self._doubted = False
         self.refused = False
         """The turn ended with an error before any reply to it existed."""
-        self.tally = TurnTally(session_id, binding.limits)
+        self.tally = TurnTally(session_id, binding.limits, deaf=not events.connected)
         self.requests = RequestAnswerer(api, session_id, binding, self.tally, desk)
         self._api = api
         self._events = events
@@ -80,9 +81,19 @@ class TurnWatch:
         """The first error that OpenCode reported beside its messages; repetitions only add its own stack."""
         return self.tally.errors[0] if self.tally.errors else None
 
-    def expect_new_replies(self, known: frozenset[str]) -> None:
-        """The prompt is sent again: the replies stored so far belong to earlier tries and mean nothing."""
-        self._before = self.tally.dead = known
+    async def take_up(self, messages: list[WireMessage], *, running: bool) -> frozenset[str]:
+        """Take in what is stored of a prompt that was sent before, and whoever works for it.
+
+        Returns the replies that mean nothing: unless it is `running`, all of them belong to earlier tries.
+        """
+        turn = TurnMessages.find(messages, self._binding.message_id)
+        if not running:
+            self._before = self.tally.dead = _ids(turn.replies)
+        if turn.prompt is not None:
+            self._live.show(messages)
+            self.tally.read_messages(self._session_id, messages)
+            await self._read_sub_agents(turn, running=running)
+        return self._before
 
     async def close(self) -> None:
         """Stop listening."""
@@ -150,7 +161,8 @@ class TurnWatch:
         if self._session_id in statuses:
             self._suspect = None
             if deaf or self._reread:
-                await self._read()
+                await self._read_sub_agents(await self._read(), running=True)
+                self.tally.read_statuses(statuses)
             return False
         turn = await self._read()
         if not self._doubted and self._shows_nothing(turn) and time.monotonic() - self._began > self._timing.doubt:
@@ -168,6 +180,15 @@ class TurnWatch:
             self._reread = False
             self._live.show(messages)
         return TurnMessages.find(messages, self._binding.message_id)
+
+    async def _read_sub_agents(self, turn: TurnMessages, *, running: bool) -> None:
+        """Learn of those whose begin nobody here heard: their calls, costs, silence and requests count too."""
+        for child in await self._api.descendants(self._session_id) if turn.has_children else ():
+            self._events.adopt(child.id, child.parent_id or self._session_id)
+            messages = await self._api.messages(child.id)
+            if not running:
+                self.tally.dead |= _ids(messages)
+            self.tally.read_messages(child.id, messages)
 
     def _has_ended(self, turn: TurnMessages) -> bool:
         """The session does not work now: has the turn ended, or has it not begun, or was it cut off?"""
@@ -195,6 +216,10 @@ class TurnWatch:
             self._suspect = (state, now)
             return False
         return now - self._suspect[1] >= self._timing.settle * 0.9
+
+
+def _ids(messages: Iterable[WireMessage]) -> frozenset[str]:
+    return frozenset(message.info.id for message in messages)
 
 
 async def _no_doubt() -> None:

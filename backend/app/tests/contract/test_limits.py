@@ -2,8 +2,10 @@
 
 import pytest
 
+from app.adapters.opencode_client import ClientTiming
 from app.errors import BudgetExceeded, RetriesExhausted, Runaway, Stalled, StepFailure, TimedOut
 from app.schemas.runtime import StepLimits
+from app.tests.contract.faults import without_events
 from app.tests.contract.runtimes import Case
 from app.tests.contract.test_turns import tool
 
@@ -39,6 +41,18 @@ async def test_an_open_model_call_without_a_word_is_stalled(case: Case) -> None:
 
 async def test_a_stream_that_falls_silent_is_stalled(case: Case) -> None:
     await stopped(case, "[[say:some words]] [[stall:600]]", Stalled, StepLimits(silence=1.5))
+
+
+async def test_silence_means_nothing_while_no_events_come_at_all(case: Case) -> None:
+    """An answer is stored when it is whole: until then a long one looks like none to whoever only asks."""
+    async with without_events(case.server.source) as blind:
+        client = case.new_client(blind, ClientTiming(connect=0.3))
+        session, binding = await case.session(StepLimits(silence=1.5))
+        client.attach_session(session, binding)
+        order = f"[[slow:40:{0.1 / case.server.unit:g}]] unheard"
+        answer = await client.send_message(session, order, "writer", "scripted/alpha")
+        await client.aclose()
+    assert (answer.finish, answer.text.count("tick")) == ("stop", 40)
 
 
 async def test_a_quiet_tool_is_not_stalled(case: Case) -> None:
