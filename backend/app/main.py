@@ -24,6 +24,7 @@ from app.adapters.opencode_runtime import open_runtime
 from app.adapters.registry_files import RegistryFiles, fill_registry_folder
 from app.adapters.server_lock import server_lock
 from app.adapters.storage_state import StorageState
+from app.adapters.task_end import cancel
 from app.adapters.work_places import WorkPlaces
 from app.adapters.working_dirs import WorkingDirectories
 from app.routers import approvals, audit, events, health, login, models, page, pipelines, queue, registry, requests
@@ -57,6 +58,10 @@ from app.services.workers import BEATS_IN_A_LEASE, Identity, OnlyWorker, WorkerQ
 from app.settings import Settings
 
 log = logging.getLogger("paceline")
+
+BACKGROUND_SECONDS = 0.5
+"""How long the end waits for background tasks: they end at once, unless the database hangs, and OpenCode is ended
+after them."""
 
 ROUTERS = (pipelines, queue, approvals, requests, audit, events, registry, models, health, login, page)
 
@@ -217,9 +222,9 @@ async def _start(settings: Settings, stack: AsyncExitStack, poll_seconds: float)
     await broker.begin()
     await engine.start(joined.work)
     stack.push_async_callback(engine.stop)
-    for name, task in (("events", broker.run()), ("registry", joined.registry.watch())):
-        stack.push_async_callback(_cancel, _spawn(task, name))
-    stack.push_async_callback(_cancel, _spawn(joined.reconciler.run(), "reconciler"))
+    tasks = {"events": broker.run(), "registry": joined.registry.watch(), "reconciler": joined.reconciler.run()}
+    spawned = [_spawn(task, name) for name, task in tasks.items()]
+    stack.push_async_callback(cancel, *spawned, seconds=BACKGROUND_SECONDS)
     stack.callback(broker.close)
     return joined.services
 
@@ -236,7 +241,7 @@ async def _join_workers(settings: Settings, stack: AsyncExitStack, database: Dat
     workers = Workers(database.sessions, database.reads, identity, lock)
     await workers.join()
     stack.push_async_callback(workers.leave)
-    stack.push_async_callback(_cancel, _spawn(workers.run(), "workers"))
+    stack.push_async_callback(cancel, _spawn(workers.run(), "workers"), seconds=BACKGROUND_SECONDS)
     return workers
 
 
@@ -249,8 +254,3 @@ def _spawn(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
 def _report(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and task.exception() is not None:
         log.error("the task %s ended", task.get_name(), exc_info=task.exception())
-
-
-async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)

@@ -7,9 +7,7 @@ of the queues and of the version are part of the stored data: changing one leave
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from functools import partial
 from typing import Any, ClassVar, Protocol
 
 from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, EnqueueOptions
@@ -19,7 +17,9 @@ from sqlalchemy.orm import Session
 
 from app.adapters.database import Database
 from app.adapters.database_errors import is_lasting
+from app.adapters.dbos_end import destroy_dbos
 from app.adapters.dbos_log import quiet_dbos
+from app.adapters.task_end import cancel
 from app.adapters.work_places import WorkPlaces
 from app.models import Pipeline
 from app.schemas.work import Release, Segment
@@ -31,7 +31,10 @@ SEGMENT, RELEASE = "paceline.segment.v1", "paceline.release.v1"
 SEGMENTS, RELEASES = "segments", "releases"
 LIVE = ["ENQUEUED", "PENDING", "DELAYED"]
 THREADS = 32
-STOP_SECONDS = 30.0
+STOP_SECONDS = 2.5
+"""For the end of all work and of DBOS. OpenCode is ended after us, and a process has ten seconds in all."""
+DESTROY_SECONDS = 1.0
+"""How much of that is kept for DBOS, whose threads may wait for a locked database."""
 ADMIT_RETRY_SECONDS = 2.0
 
 log = logging.getLogger("paceline.engine")
@@ -163,33 +166,31 @@ class DbosEngine:
     async def stop(self) -> None:
         """Leave work to the next start: what runs is cancelled, unrecorded, and stays pending.
 
-        The loop gets a new default executor, because DBOS installs its own and shuts it down.
-        The engine can be started again.
+        Whatever is stuck is left behind after `STOP_SECONDS`. The engine can be started again, unless DBOS was.
         """
         if DbosEngine._started is not self:
             return
         self._closing = True
+        deadline = asyncio.get_running_loop().time() + STOP_SECONDS
         if event.contains(self._database.queue_engine, "handle_error", _treat_as_gone):
             event.remove(self._database.queue_engine, "handle_error", _treat_as_gone)
-        if self._admitting is not None:
-            self._admitting.cancel()
-            await asyncio.gather(self._admitting, return_exceptions=True)
-            self._admitting = None
         for task in self._at_work:
             task.cancel()
-        await self._gather()
-        with ThreadPoolExecutor(1, "paceline-stop") as thread:
-            loop = asyncio.get_running_loop()
-            await loop.run_in_executor(thread, partial(DBOS.destroy, destroy_registry=True))
-            loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix="paceline"))
-        await self._gather()
-        DbosEngine._started = None
+        await cancel(self._admitting, seconds=STOP_SECONDS - DESTROY_SECONDS)
+        self._admitting = None
+        await self._gather(deadline - DESTROY_SECONDS)
+        destroyed = await destroy_dbos(deadline)
+        for task in await self._gather(deadline):
+            log.error("left behind at the end, still at work: %s", task)
+        if destroyed:
+            DbosEngine._started = None
 
-    async def _gather(self) -> None:
-        if self._tasks:
-            _, stuck = await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
-            for task in stuck:
-                log.error("still at work after %s s: %s", STOP_SECONDS, task)
+    async def _gather(self, deadline: float) -> set[asyncio.Task[Any]]:
+        """Wait for the ends of all work; what has not ended by then."""
+        if not self._tasks:
+            return set()
+        left = max(0.0, deadline - asyncio.get_running_loop().time())
+        return (await asyncio.wait(self._tasks, timeout=left))[1]
 
     async def _work(self, work: Segment | Release) -> str:
         if self._closing or self._handler is None:
@@ -206,6 +207,11 @@ class DbosEngine:
                 return await self._handler.run_release(work)
             async with self._places.hold(work.pipeline_id):
                 return await self._handler.run_segment(work)
+        except asyncio.CancelledError as stray:
+            if self._closing:
+                raise
+            # DBOS would leave the row pending with nobody at work on it, and nobody could tell.
+            raise RuntimeError(f"{work.workflow_id} was cancelled by nobody") from stray
         finally:
             self._at_work.discard(task)
 
