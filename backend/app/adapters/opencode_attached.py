@@ -6,6 +6,7 @@ from typing import Literal
 
 from app.adapters.opencode_binary import TESTED_VERSION
 from app.adapters.opencode_http import Endpoint, FixedEndpoint, OpencodeHttp, ServerGone, probe
+from app.adapters.task_end import cancel
 from app.errors import OpencodeUnavailable
 from app.schemas.runtime import RuntimeHealth
 
@@ -158,11 +159,3 @@ async def _providers(endpoint: Endpoint, seconds: float) -> tuple[str, ...]:
         await http.aclose()
     listed = answer.get("providers") if isinstance(answer, dict) else None
     return tuple(str(one.get("id")) for one in listed if isinstance(one, dict)) if isinstance(listed, list) else ()
-
-
-async def cancel(task: asyncio.Task[None] | None) -> None:
-    """Cancel a task, if there is one, and wait until it has ended."""
-    if task is not None:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task

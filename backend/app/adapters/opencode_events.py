@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from app.adapters.opencode_http import OpencodeHttp
+from app.adapters.task_end import cancel
 from app.errors import OpencodeUnavailable
 
 RECONNECTED = "paceline.reconnected"
@@ -98,11 +99,8 @@ class EventReader:
 
     async def aclose(self) -> None:
         """Stop reading."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        await cancel(self._task)
+        self._task = None
 
     def dispatch(self, payload: Mapping[str, object]) -> None:
         """Hand one event to the listeners of its session."""
@@ -154,6 +152,9 @@ class EventReader:
                 pause = _FIRST_PAUSE
             except OpencodeUnavailable as error:
                 _log.debug("event stream lost: %s", error)
+            except Exception:
+                # What OpenCode sends must not make everybody deaf for good.
+                _log.exception("the event stream could not be read; it is opened again")
             finally:
                 was_connected = self._connected.is_set()
                 self._connected.clear()
@@ -187,7 +188,7 @@ class EventReader:
 def _parsed(text: str) -> object:
     try:
         frame: object = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         _log.warning("a frame of the event stream is no JSON: %.80s", text)
         return None
     return frame

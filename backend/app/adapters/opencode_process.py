@@ -13,13 +13,14 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 
 from app.adapters.data_dir import write_private
-from app.adapters.opencode_attached import ServerStatus, cancel
+from app.adapters.opencode_attached import ServerStatus
 from app.adapters.opencode_binary import find_binary
 from app.adapters.opencode_children import ProcessIdentity, ServerRecord, end_server, end_strays, spawn
 from app.adapters.opencode_claim import FolderClaim
 from app.adapters.opencode_environment import ChildSetup, child_environment, disables_third_party, opencode_data_dir
 from app.adapters.opencode_http import Endpoint
 from app.adapters.opencode_pulse import PulseTiming, until_silent
+from app.adapters.task_end import cancel
 from app.errors import OpencodeUnavailable
 
 STATE_FILE = "opencode-server.json"

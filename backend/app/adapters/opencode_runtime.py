@@ -20,8 +20,10 @@ class OpenCodeRuntime:
 
     async def close(self) -> None:
         """Close the client first, so that nothing asks a server that is going away."""
-        await self.client.aclose()
-        await self.server.stop()
+        try:
+            await self.client.aclose()
+        finally:
+            await self.server.stop()
 
 
 def open_runtime(settings: Settings, sink: Sink, desk: RequestDesk) -> OpenCodeRuntime:
