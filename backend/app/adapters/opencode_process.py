@@ -40,6 +40,8 @@ class ManagedSettings:
     search_path: bool = True
     """Whether an OpenCode on PATH may be used when this installation has none."""
     start_seconds: float = 60
+    lasting_seconds: float = 60
+    """How long it must have lived until its end is no reason to wait longer before the next start."""
     pulse: PulseTiming = field(default_factory=PulseTiming)
 
 
@@ -106,8 +108,11 @@ class OpenCodeServer(ServerStatus):
         while True:
             try:
                 await self._bring_up()
-                pause = 0.5
-                if await self._until_over():
+                answered = asyncio.get_running_loop().time()
+                died = await self._until_over()
+                if asyncio.get_running_loop().time() - answered >= self._settings.lasting_seconds:
+                    pause = 0.5
+                if died:
                     self._set("down", "OpenCode ended unexpectedly; it is being started again.")
                 else:
                     await self._end_hung()

@@ -31,7 +31,7 @@ ABOUT_TO_SEND = SentPrompt(UNCONFIRMED)
 class StopTiming:
     """Seconds. The defaults rest on measurements: a cold directory takes 2 to 9 s to begin a turn."""
 
-    begin: float = 10
+    begin: float = 20
     """How long a prompt without reply and without work may still be about to begin."""
     pause: float = 0.1
     quiet: float = 0.5

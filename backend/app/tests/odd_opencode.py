@@ -1,6 +1,7 @@
 """A stand-in binary for tests of the process: answers --version and /global/health, and misbehaves as ordered.
 
 Orders come by the environment variable ODD: `deaf` ignores SIGTERM, `dying` ends while it starts,
+`brief` ends half a second after its start,
 `slow` answers only after a second, `litter` leaves a child behind that has its own session.
 """
 
@@ -10,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -50,6 +52,10 @@ def main() -> None:
         child = subprocess.Popen(["sleep", "300"], start_new_session=True)
         Path("litter.pid").write_text(str(child.pid))
     Path("environment.json").write_text(json.dumps(dict(os.environ)))
+    with Path("starts").open("a") as starts:
+        starts.write(f"{time.time()}\n")
+    if "brief" in orders:
+        threading.Timer(0.5, os._exit, [1]).start()
     port = int(sys.argv[sys.argv.index("--port") + 1])
     http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 

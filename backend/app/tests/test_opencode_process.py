@@ -246,6 +246,18 @@ async def test_one_that_dies_while_it_starts_is_reported(make: Make) -> None:
     assert "ended while it started" in detail
 
 
+async def test_one_that_answers_and_dies_at_once_is_started_again_ever_more_seldom(make: Make, tmp_path: Path) -> None:
+    await make("brief").start()
+    starts = tmp_path / "own" / "starts"
+    async with asyncio.timeout(40):
+        while not starts.exists() or len(starts.read_text().split()) < 4:
+            await asyncio.sleep(0.05)
+    at = [float(moment) for moment in starts.read_text().split()]
+    # Each of them lives for half a second; the pauses between are 0.5, 1 and 2 s.
+    assert at[3] - at[2] >= 2.4
+    assert at[2] - at[1] >= 1.4
+
+
 async def test_a_connection_that_is_taken_too_early_and_never_answered_does_not_block_the_start(make: Make) -> None:
     await started(make("slow"))
 

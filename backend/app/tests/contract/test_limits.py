@@ -2,12 +2,22 @@
 
 import pytest
 
+from app.adapters.opencode_api import OpencodeApi
 from app.adapters.opencode_client import ClientTiming
+from app.adapters.opencode_http import OpencodeHttp
 from app.errors import BudgetExceeded, RetriesExhausted, Runaway, Stalled, StepFailure, TimedOut
 from app.schemas.runtime import StepLimits
 from app.tests.contract.faults import without_events
 from app.tests.contract.runtimes import Case
 from app.tests.contract.test_turns import tool
+
+
+async def nothing_works(case: Case, session: str, directory: str) -> None:
+    """OpenCode itself names neither the session nor a child of it as being at work."""
+    http = OpencodeHttp(case.server.source)
+    api = OpencodeApi(http)
+    assert not set(await api.family(session)) & set(await api.statuses(directory))
+    await http.aclose()
 
 
 async def stopped(case: Case, prompt: str, failure: type[StepFailure], limits: StepLimits) -> StepFailure:
@@ -16,6 +26,7 @@ async def stopped(case: Case, prompt: str, failure: type[StepFailure], limits: S
     with pytest.raises(failure) as raised:
         await case.client.send_message(session, prompt, "writer", "scripted/alpha")
     assert await case.client.stop_session(session, binding.directory)
+    await nothing_works(case, session, binding.directory)
     calls = len(case.calls(prompt[:40]))
     answer = await case.client.read_turn(session)
     assert answer.message_id == binding.message_id
