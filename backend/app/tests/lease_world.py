@@ -4,18 +4,16 @@ What a server does is the real thing down to the transaction: leases, epochs, di
 endings, releases and the reconciler. Only the walk of a segment is cut into single moves here.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import event, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.adapters.database import Database
 from app.errors import InternalError, PacelineError, StaleEpoch
-from app.models import Base, Pipeline, Step, Worker
+from app.models import Pipeline, Step, Worker
 from app.schemas.pipeline import FINAL_PIPELINE
 from app.schemas.runtime import MessageResponse, SessionBinding, TranscriptMessage, TranscriptPart
 from app.schemas.work import Release, Segment
@@ -31,10 +29,6 @@ from app.tests.factories import RecordingEngine, agent_step, approval_step, make
 from app.tests.test_reconciler import Runtime
 
 Work = Segment | Release
-
-
-class Crash(BaseException):
-    """The process is gone, in the middle of what it did."""
 
 
 class SharedQueue(RecordingEngine):
@@ -241,30 +235,6 @@ async def decide(server: Server, action: str, run_id: int) -> None:
         pass
 
 
-@contextmanager
-def crashing(database: Database, after: int | None) -> Iterator[None]:
-    """Crash before the statement or commit of that number; without a number nothing happens."""
-    left = after
-
-    def count(*_: Any) -> None:
-        nonlocal left
-        if left is not None:
-            left -= 1
-            if left < 0:
-                left = None
-                raise Crash
-
-    engine = database.engine.sync_engine
-    places = ("before_cursor_execute", "commit")
-    for place in places:
-        event.listen(engine, place, count)
-    try:
-        yield
-    finally:
-        for place in places:
-            event.remove(engine, place, count)
-
-
 async def pass_time(database: Database, servers: list[Server]) -> None:
     """A lease's time: who works beats, who does not is silent."""
     async with database.sessions.begin() as db:
@@ -273,24 +243,6 @@ async def pass_time(database: Database, servers: list[Server]) -> None:
     for server in servers:
         if server.state == "up":
             await server.workers.beat()
-
-
-def careless(database: Database) -> None:
-    """Wait for no disk on SQLite: nobody switches the machine off here."""
-    if database.dialect == "sqlite":
-
-        @event.listens_for(database.engine.sync_engine, "connect")
-        def connected(connection: Any, _record: Any) -> None:
-            cursor = connection.cursor()
-            cursor.execute("PRAGMA synchronous = OFF")
-            cursor.close()
-
-
-async def empty(database: Database) -> None:
-    """Delete every row of ours."""
-    async with database.engine.begin() as connection:
-        for table in reversed(Base.metadata.sorted_tables):
-            await connection.execute(table.delete())
 
 
 def _answer(began: Began) -> MessageResponse:
