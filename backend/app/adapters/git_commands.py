@@ -162,4 +162,7 @@ async def _end(process: Process) -> None:
                     pass
     if process.stdin is not None:
         process.stdin.close()
-    await process.wait()
+    with suppress(TimeoutError):
+        # What hangs in the file system of a dead server outlives SIGKILL.
+        async with asyncio.timeout(2):
+            await process.wait()

@@ -1,6 +1,7 @@
 """Somebody else's OpenCode at an address, and what every kind of server of ours can tell about itself."""
 
 import asyncio
+import logging
 from contextlib import suppress
 from typing import Literal
 
@@ -10,6 +11,7 @@ from app.adapters.task_end import cancel
 from app.errors import OpencodeUnavailable
 from app.schemas.runtime import RuntimeHealth
 
+_log = logging.getLogger(__name__)
 State = Literal["starting", "ready", "down", "stopped"]
 
 
@@ -133,6 +135,10 @@ class AttachedServer(ServerStatus):
                     self._asking = asyncio.create_task(self._ask_providers(30))
             except OpencodeUnavailable as error:
                 self._set("down", error.detail)
+            except Exception as error:
+                # A defect of ours must not leave every run waiting for a watch that is gone.
+                _log.exception("OpenCode could not be watched")
+                self._set("down", f"OpenCode could not be watched ({error!r}); it is asked again.")
             await asyncio.sleep(self._check_seconds if self._ready.is_set() else 0.5)
 
 

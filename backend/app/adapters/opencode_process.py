@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import secrets
 import socket
@@ -23,6 +24,7 @@ from app.adapters.opencode_pulse import PulseTiming, until_silent
 from app.adapters.task_end import cancel
 from app.errors import OpencodeUnavailable
 
+_log = logging.getLogger(__name__)
 STATE_FILE = "opencode-server.json"
 LOG_FILE = "opencode.log"
 PATIENCE = 3.0
@@ -121,6 +123,10 @@ class OpenCodeServer(ServerStatus):
             except (OSError, psutil.Error) as error:
                 # A full disk, a folder that is gone: it may be mended while we wait.
                 self._set("down", f"OpenCode could not be started: {error}.")
+            except Exception as error:
+                # A defect of ours must not leave every run waiting for a supervisor that is gone.
+                _log.exception("the supervision of OpenCode failed")
+                self._set("down", f"OpenCode could not be supervised ({error!r}); it is being started again.")
             self._endpoint = None
             await asyncio.sleep(pause)
             pause = min(pause * 2, 30)

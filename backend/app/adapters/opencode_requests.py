@@ -24,6 +24,8 @@ DENIAL = (
 )
 _RULED_OUT = "The user has specified a rule which prevents"
 _REJECTED = "The user rejected permission"
+LAST_WORDS_SECONDS = 1.0
+"""How long a turn that is given up waits for answers on their way; an OpenCode that lives takes milliseconds."""
 _SUBJECTS = ("command", "filePath", "path", "url", "pattern")
 _log = logging.getLogger(__name__)
 
@@ -129,10 +131,18 @@ class RequestAnswerer:
         self._looked = True
 
     async def close(self) -> None:
-        """Stop waiting for answers; those that are on their way still arrive. Nothing is withdrawn."""
+        """Stop waiting for answers; those that are on their way still arrive, unless OpenCode hangs.
+
+        Nothing is withdrawn, and what could not be delivered is found and answered again by whoever goes on.
+        """
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, *self._deliveries, return_exceptions=True)
+        left: set[asyncio.Task[None]] = self._tasks | self._deliveries
+        if left:
+            _, late = await asyncio.wait(left, timeout=LAST_WORDS_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
 
     def _answer(self, request: WireRequest) -> None:
         if request.id in self._handled:

@@ -64,11 +64,21 @@ class Conversation:
             return
         await permit()
         said: str | None = None
-        while not await self._server.wait_ready(LOOK_SECONDS):
+        while not await self._answers():
             if (why := self._server.trouble()) != said:
                 log.warning("waiting for OpenCode: %s", why)
             said = why
             await permit()
+
+    async def _answers(self) -> bool:
+        """Asked anew: that it answered a few seconds ago would let a run begin that nobody can work on."""
+        assert self._server is not None
+        if not await self._server.wait_ready(LOOK_SECONDS):
+            return False
+        if (await self._server.health()).state == "ready":
+            return True
+        await asyncio.sleep(0.5)
+        return False
 
     async def open(self, binding: SessionBinding, permit: Permit) -> str:
         """Create the session, as late as OpenCode makes it: nothing was sent yet that could run out of time."""

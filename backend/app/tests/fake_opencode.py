@@ -68,12 +68,12 @@ class FakeOpenCode:
         return Endpoint(self._url, self.password, instance=self._instance)
 
     @asynccontextmanager
-    async def serve(self) -> AsyncIterator["FakeOpenCode"]:
+    async def serve(self, port: int = 0) -> AsyncIterator["FakeOpenCode"]:
         """Listen on the loopback interface of the running loop until the block ends; sessions are kept."""
         self._instance += 1
         self.crashing = False
         self._events = Events()
-        async with serving(self._app()) as url:
+        async with serving(self._app(), port) as url:
             self._url = url
             try:
                 yield self

@@ -5,12 +5,13 @@ import asyncio
 import pytest
 
 from app.adapters.opencode_api import OpencodeApi
-from app.adapters.opencode_events import EventReader
+from app.adapters.opencode_events import Event, EventReader
 from app.adapters.opencode_http import Endpoint, FixedEndpoint, OpencodeHttp
 from app.adapters.opencode_live import LiveFeed
-from app.adapters.opencode_requests import NobodyThere
+from app.adapters.opencode_requests import NobodyThere, RequestAnswerer
+from app.adapters.opencode_tally import TurnTally
 from app.adapters.opencode_turn import TurnTiming, TurnWatch
-from app.schemas.runtime import SessionBinding
+from app.schemas.runtime import SessionBinding, StepLimits
 
 BINDING = SessionBinding(directory="/d", message_id="msg_1", title="t", pipeline_id=1, step_id=2, attempt=1)
 
@@ -35,3 +36,25 @@ async def test_a_cancelled_wait_ends_although_an_event_comes_in_the_same_instant
     assert waiting.cancelled()
     await watch.close()
     await http.aclose()
+
+
+async def test_a_turn_that_is_given_up_does_not_wait_for_an_answer_that_opencode_never_takes() -> None:
+    """SIGTERM has ten seconds for everything."""
+
+    async def taking_nothing(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await ended.wait()
+        writer.close()
+
+    asked, ended = asyncio.Event(), asyncio.Event()
+    server = await asyncio.start_server(taking_nothing, "127.0.0.1", 0)
+    http = OpencodeHttp(FixedEndpoint(Endpoint(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")))
+    answerer = RequestAnswerer(OpencodeApi(http), "ses_1", BINDING, TurnTally("ses_1", StepLimits()), NobodyThere())
+    request = {"id": "per_1", "sessionID": "ses_1", "permission": "bash", "patterns": ["rm"]}
+    answerer.hear(Event("permission.asked", "ses_1", "ses_1", request))
+    async with asyncio.timeout(5):
+        await asked.wait()
+        await answerer.close()
+    ended.set()
+    await http.aclose()
+    server.close()
