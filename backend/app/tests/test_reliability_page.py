@@ -31,6 +31,7 @@ PROMISES = (
     "the queue is paused or drained",
     "backup, restore and prune",
     "old audit events are taken away",
+    "PostgreSQL goes away while steps run",
     "SIGTERM",
     "broken, half written or vanished YAML",
     "any request",
