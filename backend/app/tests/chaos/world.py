@@ -28,6 +28,8 @@ from app.tests.fake_opencode import FakeOpenCode
 from app.tests.live_server import SETUP, LiveServer, ServerDied, attached_server
 
 REST_SECONDS = 20.0
+LEASE_SECONDS = "9"
+"""The servers look for reminders and deadlines six times in it: a wave waits for both."""
 RANDOM_SHARE = 0.1
 """How many of the servers are killed at a random moment instead of a named place."""
 
@@ -202,7 +204,9 @@ async def open_world(
     try:
         async with (
             FakeOpenCode(SETUP, pace=1).serve() as opencode,
-            attached_server(folder, database_url, opencode, nursery.start) as server,
+            attached_server(
+                folder, database_url, opencode, nursery.start, PACELINE_WORKER_LEASE_SECONDS=LEASE_SECONDS
+            ) as server,
         ):
             world = World(database.dialect, server, opencode, database, ledger, rng)
             async with world.watch:
