@@ -89,7 +89,7 @@ class Arena:
 
         async def there() -> bool:
             run.update((await self.http.get(f"/pipelines/{run_id}")).json())
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.1)
             return run["status"] in states
 
         await eventually(there, 30)

@@ -124,7 +124,7 @@ class Person:
         """Wait for a condition; AssertionError when one and the same server had time enough for it."""
         while not await condition():
             assert self.server.alive_seconds() < CRASH_SECONDS, f"{self.marker}: never {wish}"
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.1)
 
     async def decide(self, run_id: int, action: str, body: dict[str, Any] | None = None, event: str = "") -> None:
         """Decide until the run has left the state that the decision is for; 409 says that it has.
