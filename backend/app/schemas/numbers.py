@@ -9,5 +9,13 @@ def _number(value: object) -> object:
     return value
 
 
+def _whole_number(value: object) -> object:
+    if isinstance(value, str | bool):
+        raise ValueError("must be a whole number")
+    return value
+
+
 NUMBER_ONLY = BeforeValidator(_number)
 """Last in an `Annotated`: in front of a limit it would keep it out of the OpenAPI document."""
+WHOLE_NUMBER_ONLY = BeforeValidator(_whole_number)
+"""The same for an integer, in its own words."""

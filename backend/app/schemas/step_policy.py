@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.schemas.numbers import NUMBER_ONLY
+from app.schemas.numbers import WHOLE_NUMBER_ONLY
 from app.schemas.runtime import StepLimits
 
 RetryOutcome = Literal["interrupted", "stalled", "timed_out", "provider_error", "retries_exhausted", "empty_output"]
@@ -34,7 +34,7 @@ class LimitsOfStep(_Policy):
     """Wall clock of one attempt."""
     silence_seconds: Seconds | None = None
     """Silence while a model call is open."""
-    max_model_calls: Annotated[int, Field(ge=1, le=MAX_CALLS), NUMBER_ONLY] | None = None
+    max_model_calls: Annotated[int, Field(ge=1, le=MAX_CALLS), WHOLE_NUMBER_ONLY] | None = None
     retry_total_seconds: SecondsOrNone | None = None
     """Time that the provider's own retries may take in one attempt."""
 
@@ -52,7 +52,7 @@ class LimitsOfStep(_Policy):
 class RetryOfStep(_Policy):
     """How often one step is tried, and how long it waits between; what is left out comes from the settings."""
 
-    attempts: Annotated[int, Field(ge=1, le=MAX_ATTEMPTS), NUMBER_ONLY] | None = None
+    attempts: Annotated[int, Field(ge=1, le=MAX_ATTEMPTS), WHOLE_NUMBER_ONLY] | None = None
     """Tries in all, the first one included."""
     backoff_seconds: Pause | None = None
     """Pause before the second try; it doubles for each further one."""

@@ -94,6 +94,6 @@ async def test_retries_may_take_only_so_long_in_all(case: Case) -> None:
 
 
 async def test_the_budget_is_looked_at_after_every_model_message(case: Case) -> None:
-    order = "[[usage:100000]]" + "".join(tool("bash", command="sleep 1", description="d") for _ in range(5))
+    order = "[[usage:100000:21]]" + "".join(tool("bash", command="sleep 1", description="d") for _ in range(5))
     await stopped(case, order, BudgetExceeded, StepLimits(budget_usd=0.15))
-    assert 2 <= len(case.calls("[[usage:100000]]")) <= 4
+    assert 2 <= len(case.calls("[[usage:100000:21]]")) <= 4
