@@ -64,16 +64,16 @@ class Conversation:
             return
         await permit()
         said: str | None = None
-        while not await self._answers():
+        while not await self._answers(LOOK_SECONDS):
             if (why := self._server.trouble()) != said:
                 log.warning("waiting for OpenCode: %s", why)
             said = why
             await permit()
 
-    async def _answers(self) -> bool:
-        """Asked anew: that it answered a few seconds ago would let a run begin that nobody can work on."""
+    async def _answers(self, seconds: float) -> bool:
+        """Whether it answers within that time: asked anew, as one that has just died counts as ready for a while."""
         assert self._server is not None
-        if not await self._server.wait_ready(LOOK_SECONDS):
+        if not await self._server.wait_ready(seconds):
             return False
         if (await self._server.health()).state == "ready":
             return True
@@ -133,14 +133,10 @@ class Conversation:
 
     async def _until_back(self, session_id: str, outage: Outage) -> None:
         """Return when OpenCode answers for sure: one that hangs still counts as ready for a while."""
-        assert self._server is not None
         while True:
             await outage.permit()
             left = await self._client.time_left(session_id)
             if left <= 0:
                 raise TimedOut("OpenCode went away in this step and did not come back before its time was over.")
-            ready = await self._server.wait_ready(min(left, LOOK_SECONDS))
-            if ready and (await self._server.health()).state == "ready":
+            if await self._answers(min(left, LOOK_SECONDS)):
                 return
-            if ready:
-                await asyncio.sleep(0.5)

@@ -106,16 +106,20 @@ async def test_a_directory_of_a_finished_run_is_passed_on(database: Database) ->
     assert [segment.pipeline_id for segment in engine.segments] == [waiting.id]
 
 
+async def left_open(database: Database, run: Pipeline, session_id: str) -> None:
+    """A try at the first step of the run that was at work in this session and has no end yet."""
+    attempt = Attempt(
+        step_id=run.steps[0].id, number=1, pipeline_attempt=1, session_id=session_id, message_id="msg",
+        directory="/d", worker="w", prompt="p", started_at=datetime.now(UTC),
+    )  # fmt: skip
+    async with database.sessions.begin() as db:
+        db.add(attempt)
+
+
 async def test_a_release_waits_for_opencode_and_closes_the_attempt(database: Database) -> None:
     engine, runtime = RecordingEngine(), Runtime(refusals=3)
     run = await held_run(database, "aborted", agent_step(status="aborted"))
-    async with database.sessions.begin() as db:
-        db.add(
-            Attempt(
-                step_id=run.steps[0].id, number=1, pipeline_attempt=1, session_id="ses", message_id="msg",
-                directory="/d", worker="w", prompt="p", started_at=datetime.now(UTC),
-            )
-        )  # fmt: skip
+    await left_open(database, run, "ses")
     client: Any = runtime
     releases = Releases(database.sessions, database.reads, client, engine, set())
     assert await releases.run_release(Release(run.id, 1)) == "released"
@@ -127,13 +131,7 @@ async def test_a_release_waits_for_opencode_and_closes_the_attempt(database: Dat
 
 async def test_a_release_ends_although_opencode_has_forgotten_the_session(database: Database) -> None:
     run = await held_run(database, "aborted", agent_step(status="aborted"))
-    async with database.sessions.begin() as db:
-        db.add(
-            Attempt(
-                step_id=run.steps[0].id, number=1, pipeline_attempt=1, session_id="ses_forgotten", message_id="msg",
-                directory="/tmp", worker="w", prompt="p", started_at=datetime.now(UTC),
-            )
-        )  # fmt: skip
+    await left_open(database, run, "ses_forgotten")
     async with FakeOpenCode().serve() as fake:
         client = OpenCodeClient(fake)
         releases = Releases(database.sessions, database.reads, client, RecordingEngine(), set())
@@ -147,13 +145,7 @@ async def test_a_release_ends_although_opencode_has_forgotten_the_session(databa
 
 async def test_a_release_that_two_servers_do_at_once_counts_the_cost_once(database: Database) -> None:
     run = await held_run(database, "aborted", agent_step(status="aborted"))
-    async with database.sessions.begin() as db:
-        db.add(
-            Attempt(
-                step_id=run.steps[0].id, number=1, pipeline_attempt=1, session_id="ses", message_id="msg",
-                directory="/d", worker="w", prompt="p", started_at=datetime.now(UTC),
-            )
-        )  # fmt: skip
+    await left_open(database, run, "ses")
     both = asyncio.Barrier(2)
 
     class Together(Runtime):
